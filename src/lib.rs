@@ -1,0 +1,6 @@
+//! Python imports that ask the filesystem once.
+//!
+//! The rooms, in reading order; each uses only rooms above it (see ARCHITECTURE.md):
+
+pub mod fact;
+pub mod probe;
