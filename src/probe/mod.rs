@@ -34,6 +34,10 @@ use crate::fact::Fact;
 pub use list::Listing;
 use memory::Memory;
 
+/// Whether this platform's filesystems tell `a` from `A`. Where they do not, only a listing shows how a
+/// name is spelled, and a probe decides nothing.
+pub const CASE_SENSITIVE: bool = !cfg!(any(windows, target_vendor = "apple"));
+
 /// A way of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
