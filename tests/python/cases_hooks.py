@@ -99,6 +99,35 @@ def hook_inserted_late(w: World) -> None:
 
 
 @CASES
+def hook_inserted_before_an_entry_was_reached(w: World) -> None:
+    _tree(w)
+    sys.path[:] = [w.at("a"), w.at("b")]
+    w.names("m", "m")
+    PATH_HOOKS.insert(0, Hook(w, "/b", {"v": portion("v", "here")}))
+    w.names("m", "v", "n", "absent")
+
+
+@CASES
+def hooks_cleared_before_an_entry_was_reached(w: World) -> None:
+    _tree(w)
+    sys.path[:] = [w.at("a"), w.at("b")]
+    w.names("m", "m")
+    PATH_HOOKS.clear()
+    w.names("m", "n", "absent")
+
+
+@CASES
+def an_entry_changes_kind_before_it_is_reached(w: World) -> None:
+    _tree(w)
+    sys.path[:] = [w.at("a"), w.at("b"), w.at("late")]
+    w.names("m", "m")
+    w.remove("b")
+    w.write("b")
+    w.mkdir("late/n")
+    w.names("m", "n", "absent")
+
+
+@CASES
 def hook_that_takes_everything(w: World) -> None:
     _tree(w)
     PATH_HOOKS.insert(0, Hook(w, "", {}))
@@ -321,7 +350,7 @@ def file_finder_subclass(w: World) -> None:
 @CASES
 def finder_instances_patched(w: World) -> None:
     _tree(w)
-    w.names("m")
+    w.names("m", "m", "absent", "absent", "m")
     finder: Any = sys.path_importer_cache[w.at("a")]
     finder.find_spec = lambda name, target=None: w.note("patched", name)
     w.names("m", "n")

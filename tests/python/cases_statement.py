@@ -165,7 +165,7 @@ def modules_from_specs(w: World) -> None:
         "import importlib.util as u; s = u.find_spec('m'); m = u.module_from_spec(s);"
         "s.loader.exec_module(m); result = m.x, repr(m)"
     )
-    w.run("import importlib.util as u; m = u.module_from_spec(u.find_spec('n')); result = repr(m).split(" at 0x")[0]")
+    w.run("import importlib.util as u; m = u.module_from_spec(u.find_spec('n')); result = repr(m).split(' at ')[0]")
 
 
 @CASES

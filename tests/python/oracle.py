@@ -176,16 +176,20 @@ def truth(name: str, path: Any = None, target: object = None) -> Any:
         sys.path_importer_cache = kept
 
 
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 300 else text[:300] + " ..."
+
+
 def differing(stock: object, ours: object, where: str = "") -> Iterator[str]:
     """One line for each place at which two pictures differ."""
     if isinstance(stock, dict) and isinstance(ours, dict) and stock.keys() == ours.keys():
         for key in stock:
             yield from differing(stock[key], ours[key], f"{where}.{key}")
-    elif isinstance(stock, list | tuple) and type(stock) is type(ours):
-        if len(stock) != len(ours):  # type: ignore[arg-type]
-            yield f"{where}: stock {stock!r}, ours {ours!r}"
-            return
-        for number, (a, b) in enumerate(zip(stock, ours, strict=True)):  # type: ignore[call-overload]
-            yield from differing(a, b, f"{where}[{number}]")
+    elif isinstance(stock, (list, tuple)) and isinstance(ours, (list, tuple)):
+        for number, (one, other) in enumerate(zip(stock, ours, strict=False)):
+            yield from differing(one, other, f"{where}[{number}]")
+        if len(stock) != len(ours) or type(stock) is not type(ours):
+            yield f"{where}: stock has {len(stock)}, ours {len(ours)}, {type(ours).__name__}"
     elif stock != ours:
-        yield f"{where}: stock {stock!r}, ours {ours!r}"
+        yield f"{where}: stock {_short(stock)}, ours {_short(ours)}"

@@ -49,7 +49,7 @@ class World:
         path = self.at(where)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
-        self._changed(path)
+        self.changed(path)
         return path
 
     def files(self, *names: str) -> None:
@@ -64,7 +64,7 @@ class World:
         """Make a directory and those above it."""
         path = self.at(where).rstrip("/")
         os.makedirs(path, exist_ok=True)
-        self._changed(path)
+        self.changed(path)
         return path
 
     def link(self, where: str, target: str) -> None:
@@ -72,7 +72,7 @@ class World:
         path = self.at(where)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.symlink(target, path)
-        self._changed(path)
+        self.changed(path)
 
     def remove(self, where: str) -> None:
         """Remove a file, a link or a whole directory."""
@@ -81,16 +81,16 @@ class World:
             shutil.rmtree(path)
         else:
             os.unlink(path)
-        self._changed(path)
+        self.changed(path)
 
     def rename(self, old: str, new: str) -> None:
         """Rename within the tree."""
         os.rename(self.at(old), self.at(new))
-        self._changed(self.at(old))
-        self._changed(self.at(new))
+        self.changed(self.at(old))
+        self.changed(self.at(new))
 
-    def _changed(self, path: str) -> None:
-        """Move the mtime of the directories above `path` on by a second."""
+    def changed(self, path: str) -> None:
+        """Move the mtime of the directories above `path` on by a second; tell importlib if asked."""
         self._second += 1
         while path.startswith(str(self.root)) and path != str(self.root):
             path = os.path.dirname(path)
