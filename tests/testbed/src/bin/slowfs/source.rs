@@ -72,8 +72,7 @@ impl Source {
         }
     }
 
-    /// Where `node` is. ESTALE is what NFS says of a file it no longer knows: on it the kernel looks
-    /// the path up anew, by name.
+    /// Where `node` is, or ESTALE, see [`gone`].
     fn path(&self, node: INodeNo) -> Result<PathBuf, Errno> {
         self.nodes.path(node.0).ok_or(Errno::ESTALE)
     }
@@ -92,7 +91,7 @@ impl Source {
         let open = fh.and_then(|fh| self.handle(fh).ok());
         let meta = match open.as_deref() {
             Some(Handle::File(file)) => file.metadata()?,
-            _ => fs::symlink_metadata(self.path(node)?).map_err(|_| Errno::ESTALE)?,
+            _ => fs::symlink_metadata(self.path(node)?).map_err(gone)?,
         };
         self.attributes_as(node, &meta)
     }
@@ -127,29 +126,29 @@ impl Source {
 
     /// The target of the symbolic link `node`.
     pub fn target(&self, node: INodeNo) -> Result<PathBuf, Errno> {
-        Ok(fs::read_link(self.path(node)?)?)
+        fs::read_link(self.path(node)?).map_err(gone)
     }
 
     /// access(2) of `node`.
     pub fn access(&self, node: INodeNo, mask: i32) -> Result<(), Errno> {
-        access(&self.path(node)?, AccessFlags::from_bits_truncate(mask)).map_err(errno)
+        access(&self.path(node)?, AccessFlags::from_bits_truncate(mask)).map_err(|e| gone(e.into()))
     }
 
     /// statvfs(3) of `node`.
     pub fn filesystem(&self, node: INodeNo) -> Result<Statvfs, Errno> {
-        statvfs(&self.path(node)?).map_err(errno)
+        statvfs(&self.path(node)?).map_err(|e| gone(e.into()))
     }
 
     /// Opens the file `node` for reading, or fails with ESTALE if another is in its place.
     pub fn open_file(&self, node: INodeNo) -> Result<FileHandle, Errno> {
-        let file = File::open(self.path(node)?)?;
+        let file = File::open(self.path(node)?).map_err(gone)?;
         self.attributes_as(node, &file.metadata()?)?;
         Ok(self.keep(Handle::File(file)))
     }
 
     /// Opens the directory `node`. The listing itself is made when it is first read.
     pub fn open_dir(&self, node: INodeNo) -> Result<FileHandle, Errno> {
-        fs::read_dir(self.path(node)?)?;
+        fs::read_dir(self.path(node)?).map_err(gone)?;
         Ok(self.keep(Handle::Dir(Mutex::default())))
     }
 
@@ -224,8 +223,14 @@ impl Source {
     }
 }
 
-fn errno(error: nix::errno::Errno) -> Errno {
-    Errno::from_i32(error as i32)
+/// The errno for a question about a node: ESTALE, as an NFS server says of a file that it no longer
+/// knows, where the node is not at the place at which it was last seen. On ESTALE the kernel looks
+/// the path up anew, name by name, and finds what is there now.
+fn gone(error: io::Error) -> Errno {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Errno::ESTALE,
+        _ => error.into(),
+    }
 }
 
 fn identity(meta: &Metadata) -> Identity {
