@@ -8,6 +8,7 @@ This file runs when an interpreter starts: it imports the native module and noth
 """
 
 from fastpath._native import (
+    __version__,
     backends,
     explain,
     install,
@@ -16,8 +17,6 @@ from fastpath._native import (
     stats,
     uninstall,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "__version__",

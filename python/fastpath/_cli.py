@@ -111,7 +111,9 @@ def _add_changes(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--user", action="store_true", help="the user's site-packages, not the environment's"
     )
-    command.add_argument("--dry-run", action="store_true", help="tell what would change; change nothing")
+    command.add_argument(
+        "--dry-run", action="store_true", help="tell what would change; change nothing"
+    )
     _add_json(command)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import fastpath
-from fastpath._problem import Problem
+from fastpath._problem import USAGE, Problem
 from fastpath._text import table
 
 if TYPE_CHECKING:
@@ -22,7 +22,14 @@ _NUMBERS = frozenset({4, 5})
 
 
 def explain(names: list[str]) -> list[Explanation]:
-    """Explain every name, in order; Problem (exit code 2) for what cannot be a module's name."""
+    """Explain every name, in order, over one table that fills as a program's would.
+
+    Raises Problem (exit code 2) for what is not an absolute name.
+    """
+    for name in names:
+        if not name or name.startswith("."):
+            raise Problem(f"explain: {name!r} is not an absolute module name", USAGE)
+    fastpath.install()  # or each name would be explained over a table of its own
     return [fastpath.explain(name) for name in names]
 
 
@@ -34,7 +41,9 @@ def check(explanations: list[Explanation]) -> None:
 
 
 def render(explanation: Explanation) -> str:
-    """Return one explanation as a headline, an aligned table and a total."""
+    """Return one explanation as a headline and, where the path was asked, an aligned table."""
+    if explanation["answer"] == "not path based":
+        return _headline(explanation)
     rows = [
         (e["entry"], e["finder"], e["answer"], e["source"], str(e["calls"]), f"{e['us']:.1f}")
         for e in explanation["entries"]

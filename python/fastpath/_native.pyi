@@ -5,11 +5,13 @@ Everything public is re-exported by ``fastpath``; import it from there.
 
 import os
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias, TypedDict, type_check_only
+from typing import Literal, TypeAlias, TypedDict, type_check_only
 
 _Backend: TypeAlias = Literal["auto", "serial", "threads", "uring"]
 _Freshness: TypeAlias = Literal["auto", "strict", "sealed"]
-_Cache: TypeAlias = Literal["auto", "off"] | str | os.PathLike[str]
+_Cache: TypeAlias = Literal["auto", "off"]
+
+__version__: str
 
 @type_check_only
 class Stats(TypedDict):
@@ -77,12 +79,13 @@ def install(
     ``backend`` chooses the engine that asks the filesystem; ``"auto"`` measures. ``freshness``
     says when a directory is checked again before an answer from the table is given: ``"auto"``
     while that costs at most 2 % of elapsed time, ``"strict"`` always, ``"sealed"`` never before
-    ``importlib.invalidate_caches()``. ``cache`` is where other processes' answers are shared:
-    ``"auto"``, ``"off"`` or a directory.
+    ``importlib.invalidate_caches()``. ``cache`` is reserved for answers shared between
+    processes; nothing is shared yet, whichever is asked.
 
-    An argument wins over FASTPATH_BACKEND, FASTPATH_FRESHNESS and FASTPATH_CACHE_DIR. Returns
-    False, changing nothing, under FASTPATH=0 and on an interpreter it does not know. Raises
-    ValueError or TypeError for a bad argument, naming it and the allowed ones.
+    An argument other than ``"auto"`` wins over FASTPATH_BACKEND and FASTPATH_FRESHNESS. Returns
+    False, changing nothing, under FASTPATH=0 and on an interpreter it does not know. Called
+    again with other settings, it starts over with those. Raises ValueError or TypeError for a
+    bad argument, naming it and the allowed ones.
     """
 
 def uninstall() -> None:
@@ -98,8 +101,8 @@ def probe(
     paths: Iterable[str | bytes | os.PathLike[str] | os.PathLike[bytes]],
     *,
     backend: _Backend = "auto",
-) -> list[Any]:
-    """Ask about every path in one batch; a result like ``os.stat_result``, or None, for each.
+) -> list[os.stat_result | None]:
+    """Ask about every path in one batch; an ``os.stat_result``, or None, for each.
 
     Symbolic links are followed. None means that ``os.stat`` would raise an OSError. Results are
     in the order of ``paths``. Raises ValueError or TypeError for a bad argument.
@@ -111,9 +114,10 @@ def backends() -> dict[str, str | None]:
 def explain(name: str) -> Explanation:
     """Tell how ``name`` is found, entry by entry, without importing it or its parents."""
 
-def _start() -> None:
+def _start() -> bool:
     """Install as the environment asks; called when an interpreter starts.
 
-    Reads FASTPATH, FASTPATH_BACKEND, FASTPATH_FRESHNESS, FASTPATH_CACHE_DIR and FASTPATH_DEBUG
-    (none of them under -E or -I). Never raises; silent unless FASTPATH_DEBUG asks.
+    Reads FASTPATH, FASTPATH_BACKEND, FASTPATH_FRESHNESS and FASTPATH_DEBUG (none of them under
+    -E or -I) and tells whether fastpath is active. Never raises; silent unless FASTPATH_DEBUG
+    asks.
     """

@@ -123,11 +123,11 @@ def _prepared_script(path: str) -> Callable[[], None]:
         _set_first_path(path)
         _reset_main({})
         return lambda: _run_module("__main__", alter_argv=False)
-    _set_first_path(os.path.dirname(os.path.realpath(path)))
+    _set_first_path(os.path.dirname(os.path.realpath(path)))  # noqa: PTH120  # no pathlib
     main = {"__file__": path, "__cached__": None}
     if path.endswith(".pyc"):
-        compiled = SourcelessFileLoader("__main__", path)
         _readable(path)
+        compiled = SourcelessFileLoader("__main__", path)
         _reset_main({**main, "__loader__": compiled})
         return lambda: _execute(compiled.get_code("__main__"), path)
     source = _readable(path)
@@ -203,9 +203,10 @@ def _trimmed(traceback: TracebackType | None) -> TracebackType | None:
     return traceback
 
 
-def _execute(source: str | bytes | CodeType, path: str) -> None:
-    code = source if isinstance(source, CodeType) else compile(source, path, "exec", 0, True)
-    exec(code, sys.modules["__main__"].__dict__)  # noqa: S102  # it is what `run` is for
+def _execute(source: str | bytes | CodeType | None, path: str) -> None:
+    if isinstance(source, str | bytes):
+        source = compile(source, path, "exec", dont_inherit=True)
+    exec(source or "", sys.modules["__main__"].__dict__)  # noqa: S102  # `run`
 
 
 def _run_module(name: str, *, alter_argv: bool) -> None:

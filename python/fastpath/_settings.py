@@ -14,17 +14,12 @@ from fastpath._problem import USAGE, Problem
 BACKENDS = ("auto", "serial", "threads", "uring")
 FRESHNESS = ("auto", "strict", "sealed")
 
-# The settings of install(), and the variable that speaks for each when no argument does.
-VARIABLES = {
-    "backend": "FASTPATH_BACKEND",
-    "freshness": "FASTPATH_FRESHNESS",
-    "cache": "FASTPATH_CACHE_DIR",
-}
+# The settings of install(), and the variable, if any, that speaks when no argument does.
+VARIABLES = {"backend": "FASTPATH_BACKEND", "freshness": "FASTPATH_FRESHNESS", "cache": None}
 _ALLOWED = {
     "FASTPATH": ("0", "1"),
     "FASTPATH_BACKEND": BACKENDS,
     "FASTPATH_FRESHNESS": FRESHNESS,
-    "FASTPATH_DEBUG": ("0", "1"),
 }
 
 
@@ -62,8 +57,9 @@ def origin(setting: str, active_value: str | None) -> Setting:
     the answer is what it would use. A value that neither the environment nor the default
     explains can only have been an argument.
     """
-    asked = variable(VARIABLES[setting])
-    expected = Setting(asked, VARIABLES[setting]) if asked else Setting("auto", "default")
+    name = VARIABLES[setting]
+    asked = variable(name) if name else None
+    expected = Setting(asked, name) if name and asked else Setting("auto", "default")
     if active_value is None or active_value == expected.value:
         return expected
     return Setting(active_value, "argument")
