@@ -174,7 +174,7 @@ def check(interpreter: Interpreter, argv: Sequence[str], cwd: str, runner: Runne
     env = environment(interpreter.root)
     done = runner.run(interpreter.command(argv, cwd), env=env, seconds=600)
     if done.status != "exit 0":
-        raise PlaceError(f"{' '.join(argv)}: {done.status}\n{done.output}")
+        raise PlaceError(f"{' '.join(argv)}: {done.status}\n{done.output[-3000:]}")
     return done.output
 
 

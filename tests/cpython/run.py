@@ -105,20 +105,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NOTHING
     runner, progress = Runner(), Progress(total)
     verdicts: list[Verdict] = []
-    failed = False
+    untested = 0
     for interpreter in interpreters:
         try:
             verdicts += test(interpreter, names, options, runner, progress)
         except PlaceError as error:
             progress.say(f"{interpreter.version} cannot be tested: {error}")
-            failed = True
+            untested += 1
         except KeyboardInterrupt:
             runner.stop()
             return INTERRUPTED
     if options.json:
-        options.json.write_text(json.dumps(report(verdicts), indent=1) + "\n")
-    print(summary(verdicts))
-    return DIFFERENT if failed or not all(verdict.same for verdict in verdicts) else SAME
+        options.json.write_text(json.dumps(report(verdicts, untested), indent=1) + "\n")
+    print(summary(verdicts, untested))
+    return SAME if not untested and all(verdict.same for verdict in verdicts) else DIFFERENT
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -241,22 +241,25 @@ def show(one: Verdict) -> str:
     return "\n".join(lines)
 
 
-def summary(verdicts: list[Verdict]) -> str:
-    """The last line: how much was compared and how much of it differed."""
-    tests = sum(one.run for one in verdicts)
-    versions = len({one.python for one in verdicts})
+def summary(verdicts: list[Verdict], untested: int) -> str:
+    """The last line: how much was compared and how much of it differed; `untested` counts interpreters."""
     different = sum(not each.flaky for one in verdicts for each in one.differences)
     flaky = sum(each.flaky for one in verdicts for each in one.differences)
-    without = sum(bool(one.unproved) for one in verdicts)
-    result = "same as stock" if all(one.same for one in verdicts) else "NOT THE SAME as stock"
-    text = f"{result}: {tests} tests in {len(verdicts)} modules of {versions} CPythons; {different} different, {flaky} flaky"
-    return text + (f", {without} modules prove nothing" if without else "")
+    unproved = sum(bool(one.unproved) for one in verdicts)
+    same = not untested and all(one.same for one in verdicts)
+    tests, versions = sum(one.run for one in verdicts), len({one.python for one in verdicts})
+    words = [f"{tests} tests in {len(verdicts)} modules of {versions} CPythons", f"{different} different"]
+    words += [f"{flaky} flaky in stock too"] if flaky else []
+    words += [f"{unproved} modules prove nothing"] if unproved else []
+    words += [f"{untested} CPythons could not be tested"] if untested else []
+    return f"{'same as stock' if same else 'NOT THE SAME as stock'}: {', '.join(words)}"
 
 
-def report(verdicts: list[Verdict]) -> dict[str, object]:
+def report(verdicts: list[Verdict], untested: int) -> dict[str, object]:
     """The same for programs."""
     return {
-        "same": all(one.same for one in verdicts),
+        "same": not untested and all(one.same for one in verdicts),
+        "untested": untested,
         "results": [{**asdict(one), "same": one.same} for one in verdicts],
     }
 
