@@ -17,7 +17,7 @@ const QUICK: Duration = Duration::from_micros(20);
 /// Times the calls of one thread, one after the other.
 pub(super) struct Pace {
     last: Instant,
-    naps: Option<i64>,
+    naps: Option<isize>,
 }
 
 impl Pace {
