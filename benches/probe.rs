@@ -1,9 +1,9 @@
 //! What the engines cost, and how close the automatic choice comes to the best of them.
 //!
 //! ```text
-//! cargo bench --no-default-features --bench probe                  criterion, then the regret
-//! cargo bench --no-default-features --bench probe -- --regret      the regret alone
-//! cargo bench --no-default-features --bench probe -- --regret --json
+//! cargo bench --no-default-features --bench probe                        criterion, per engine
+//! cargo bench --no-default-features --bench probe -- --regret            auto against the best
+//! cargo bench --no-default-features --bench probe -- --regret cold --json
 //! ```
 //!
 //! Every engine's answer is compared with the serial one's before anything is measured. The runs
@@ -28,16 +28,18 @@ const SIZES: [usize; 3] = [10, 300, 3000];
 const ONLY: [Engine; 3] = Engine::ALL;
 
 fn main() {
-    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
     let tree = Tree::make();
-    if !has("--regret") {
-        let mut criterion = Criterion::default().configure_from_args();
-        engines(&mut criterion, &tree);
-        criterion.final_summary();
+    if has("--regret") {
+        let bed = args.iter().find(|arg| !arg.starts_with("--")).map_or("", String::as_str);
+        let rows = regret(&tree, bed);
+        print!("{}", if has("--json") { json(&rows) } else { table(&rows) });
+        return;
     }
-    // `cargo test --benches` runs every bench once, to see that it works.
-    let rows = regret(&tree, if has("--test") { 1 } else { 15 });
-    print!("{}", if has("--json") { json(&rows) } else { table(&rows) });
+    let mut criterion = Criterion::default().configure_from_args();
+    engines(&mut criterion, &tree);
+    criterion.final_summary();
 }
 
 /// Files and absent names on the filesystem of the build directory, thirty files to a directory.
@@ -143,34 +145,43 @@ impl Row {
     }
 }
 
-fn regret(tree: &Tree, rounds: usize) -> Vec<Row> {
+/// A row for every size on every bed whose name contains `only`.
+fn regret(tree: &Tree, only: &str) -> Vec<Row> {
     let mut rows = Vec::new();
-    for size in SIZES {
-        rows.push(row("hot present", &tree.present(size), rounds, 20_000 / size, &|| ()));
-    }
-    for size in SIZES {
-        rows.push(row("hot absent", &tree.absent(size), rounds, 20_000 / size, &|| ()));
-    }
-    if drop_caches() {
-        for size in SIZES {
-            let cold = || assert!(drop_caches());
-            rows.push(row("cold dense", &tree.present(size), rounds, 1, &cold));
-            rows.push(row("cold spread", &tree.spread(size), rounds, 1, &cold));
+    let mut bed = |bed: &'static str, paths: &dyn Fn(usize) -> Vec<PathBuf>, effort: &Effort| {
+        if bed.contains(only) {
+            rows.extend(SIZES.map(|size| row(bed, &paths(size), effort)));
         }
+    };
+    let hot = Effort { rounds: 41, paths: 9000, before: &|| () };
+    bed("hot present", &|size| tree.present(size), &hot);
+    bed("hot absent", &|size| tree.absent(size), &hot);
+    if drop_caches() {
+        let cold = Effort { rounds: 15, paths: 1, before: &|| assert!(drop_caches()) };
+        bed("cold dense", &|size| tree.present(size), &cold);
+        bed("cold spread", &|size| tree.spread(size), &cold);
     } else {
         eprintln!("skipped: cold caches: only root may drop them");
     }
     match std::env::var_os("FASTPATH_BENCH_SLOW") {
         Some(dir) => {
-            for size in SIZES {
-                let name = |i| Path::new(&dir).join(format!("absent{i:04}"));
-                let paths: Vec<PathBuf> = (0..size).map(name).collect();
-                rows.push(row("slow absent", &paths, rounds.min(11), 1, &|| ()));
-            }
+            let name = |i| Path::new(&dir).join(format!("absent{i:04}"));
+            let slow = Effort { rounds: 9, paths: 1, before: &|| () };
+            bed("slow absent", &|size| (0..size).map(name).collect(), &slow);
         }
         None => eprintln!("skipped: slow mount: FASTPATH_BENCH_SLOW names none"),
     }
     rows
+}
+
+/// How a bed is measured.
+struct Effort<'a> {
+    /// Samples of each contender.
+    rounds: usize,
+    /// Batches are repeated within a sample until it has asked so many paths.
+    paths: usize,
+    /// Done before each sample, unmeasured.
+    before: &'a dyn Fn(),
 }
 
 /// Empties the page, dentry and inode caches (proc(5), `drop_caches`). False without the right.
@@ -179,14 +190,9 @@ fn drop_caches() -> bool {
         && std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok()
 }
 
-/// Medians over interleaved rounds; each sample is the mean of `repeat` batches.
-fn row(
-    bed: &'static str,
-    paths: &[PathBuf],
-    rounds: usize,
-    repeat: usize,
-    before: &dyn Fn(),
-) -> Row {
+/// Medians over interleaved rounds; each sample is the mean of its batches.
+fn row(bed: &'static str, paths: &[PathBuf], effort: &Effort) -> Row {
+    let repeat = effort.paths.div_ceil(paths.len());
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     let mut contenders: Vec<(&'static str, Prober, Vec<Cost>)> = usable()
         .map(|engine| (engine.name(), Prober::new(Backend::Only(engine)), Vec::new()))
@@ -196,11 +202,11 @@ fn row(
     for (_, prober, _) in &contenders {
         check(prober, &paths);
     }
-    for round in 0..rounds {
+    for round in 0..effort.rounds {
         let count = contenders.len();
         for turn in 0..count {
             let (name, prober, costs) = &mut contenders[(round + turn) % count];
-            before();
+            (effort.before)();
             let fresh = || Prober::new(Backend::Auto);
             costs.push(if *name == "auto first" {
                 sample(repeat, || fresh().stat(&paths))

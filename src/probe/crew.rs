@@ -91,8 +91,9 @@ where
         if purse.helpers() > 0 {
             break;
         }
-        let (answer, waited) = work(path, &mut pace);
-        answers.push(answer);
+        answers.push((job.ask)(path));
+        let waited = pace.lap();
+        memory.note(|| (job.place)(path), waited);
         purse.earn(waited);
     }
     let alone = answers.len();
