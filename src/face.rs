@@ -1,0 +1,341 @@
+//! The Python face: the module `fastpath._native`.
+//!
+//! It installs and removes the finder, reads the environment, checks arguments, and sees to it that
+//! nothing of ours ever breaks an import: whatever goes wrong inside, stock answers.
+
+mod explain;
+mod options;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use crate::fact::Stat;
+use crate::finder::{Finder, Natives, without_gil};
+use crate::probe::{self, Prober};
+use options::Options;
+
+/// The finder, once there has been one. It outlives `uninstall`: a namespace package may hold our
+/// `_get_spec`, which then calls stock's.
+static FINDER: Mutex<Option<Arc<Installed>>> = Mutex::new(None);
+/// Whether the bodies in place are ours.
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+
+struct Installed {
+    finder: Finder,
+    options: Options,
+}
+
+fn current() -> Option<Arc<Installed>> {
+    FINDER.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Runs one lookup. A panic in it is ours alone: the finder takes itself out, and stock answers.
+fn guarded<'py>(
+    py: Python<'py>,
+    ours: impl FnOnce(&Finder) -> PyResult<Bound<'py, PyAny>>,
+    stocks: impl FnOnce(&Finder) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let installed = current().expect("a native body is made by `install` only");
+    if !ACTIVE.load(Ordering::Acquire) {
+        return stocks(&installed.finder);
+    }
+    let answer = catch_unwind(AssertUnwindSafe(|| ours(&installed.finder)));
+    answer.unwrap_or_else(|_| {
+        options::debug(py, "a lookup failed inside; stock importlib takes over");
+        uninstall(py)?;
+        stocks(&installed.finder)
+    })
+}
+
+/// Try to find a spec for 'fullname' on sys.path or 'path'.
+///
+/// The search is based on sys.path_hooks and sys.path_importer_cache.
+#[pyfunction]
+#[pyo3(name = "find_spec", signature = (cls, fullname, path=None, target=None))]
+fn find_spec<'py>(
+    cls: &Bound<'py, PyAny>,
+    fullname: &Bound<'py, PyAny>,
+    path: Option<&Bound<'py, PyAny>>,
+    target: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    guarded(
+        cls.py(),
+        |finder| finder.find_spec(cls, fullname, path, target),
+        |finder| finder.stock().call_find_spec(cls, fullname, path, target),
+    )
+}
+
+/// Find the loader or namespace_path for this module/package name.
+#[pyfunction]
+#[pyo3(name = "_get_spec", signature = (cls, fullname, path, target=None))]
+fn get_spec<'py>(
+    cls: &Bound<'py, PyAny>,
+    fullname: &Bound<'py, PyAny>,
+    path: &Bound<'py, PyAny>,
+    target: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    guarded(
+        cls.py(),
+        |finder| finder.get_spec(cls, fullname, path, target),
+        |finder| finder.stock().call_get_spec(cls, fullname, path, target),
+    )
+}
+
+/// Call the invalidate_caches() method on all path entry finders
+/// stored in sys.path_importer_cache (where implemented).
+#[pyfunction]
+#[pyo3(name = "invalidate_caches", signature = (*args, **kwargs), text_signature = "()")]
+fn invalidate_caches<'py>(
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let installed = current().expect("a native body is made by `install` only");
+    installed.finder.invalidate_caches(args, kwargs)
+}
+
+/// In the child of a fork: if any thread was at work in the table, the child starts with a new one.
+#[pyfunction]
+fn _after_fork_in_child(py: Python<'_>) -> PyResult<()> {
+    if !without_gil::was_cut_off_by_fork() || !ACTIVE.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    let Some(installed) = current() else { return Ok(()) };
+    let options = installed.options.clone();
+    uninstall(py)?;
+    // Its locks may never be released: it is left as it is, for good.
+    std::mem::forget(installed);
+    put_in_place(py, options)
+}
+
+fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
+    let mut finder = Finder::new(py, options.backend, options.freshness)?;
+    let module = PyModule::new(py, "fastpath._native")?;
+    let natives = Natives {
+        find_spec: wrap_pyfunction!(find_spec, &module)?.into_any(),
+        get_spec: wrap_pyfunction!(get_spec, &module)?.into_any(),
+        invalidate_caches: wrap_pyfunction!(invalidate_caches, &module)?.into_any(),
+    };
+    finder.put_in_place(py, &natives)?;
+    let installed = Arc::new(Installed { finder, options });
+    let former = FINDER.lock().unwrap_or_else(PoisonError::into_inner).replace(installed);
+    drop(former);
+    ACTIVE.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// Make this interpreter's imports go through fastpath. See the stubs for the whole story.
+#[pyfunction]
+#[pyo3(signature = (*, backend="auto", freshness="auto", cache="auto"))]
+fn install(py: Python<'_>, backend: &str, freshness: &str, cache: &str) -> PyResult<bool> {
+    let options = Options::new(py, backend, freshness, cache)?;
+    Ok(install_with(py, options))
+}
+
+fn install_with(py: Python<'_>, options: Options) -> bool {
+    if options.disabled {
+        return false;
+    }
+    if ACTIVE.load(Ordering::Acquire) {
+        if current().is_some_and(|installed| installed.options == options) {
+            return true;
+        }
+        if uninstall(py).is_err() {
+            return false;
+        }
+    }
+    let done = put_in_place(py, options).and_then(|()| register_fork_hook(py));
+    if let Err(error) = &done {
+        options::debug(py, &format!("not installed: {error}"));
+    }
+    done.is_ok()
+}
+
+/// Once per process: `os` cannot be told to forget a hook.
+fn register_fork_hook(py: Python<'_>) -> PyResult<()> {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    let os = py.import("_frozen_importlib_external")?.getattr("_os")?;
+    if !os.hasattr("register_at_fork")? || REGISTERED.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let module = PyModule::new(py, "fastpath._native")?;
+    let kwargs = PyDict::new(py);
+    kwargs.set_item("after_in_child", wrap_pyfunction!(_after_fork_in_child, &module)?)?;
+    os.call_method("register_at_fork", (), Some(&kwargs)).map(drop)
+}
+
+/// Put stock importlib back.
+#[pyfunction]
+fn uninstall(py: Python<'_>) -> PyResult<()> {
+    if ACTIVE.swap(false, Ordering::AcqRel)
+        && let Some(installed) = current()
+    {
+        installed.finder.take_out(py)?;
+    }
+    Ok(())
+}
+
+/// Whether imports go through fastpath now.
+#[pyfunction]
+fn is_installed() -> bool {
+    ACTIVE.load(Ordering::Acquire)
+}
+
+/// For the start of an interpreter: `install` as the environment says. Never raises.
+#[pyfunction]
+fn _start(py: Python<'_>) -> bool {
+    install_with(py, Options::from_environment(py))
+}
+
+/// Counters and settings.
+#[pyfunction]
+fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let stats = PyDict::new(py);
+    let installed = current();
+    let (counts, tally) =
+        installed.as_ref().map(|i| i.finder.index().counts()).unwrap_or_default();
+    let asked = installed.as_ref().map_or(0, |i| i.finder.asked());
+    for (name, value) in [
+        ("lookups", counts.lookups),
+        ("hit", counts.hit),
+        ("revalidated", counts.revalidated),
+        ("miss", counts.miss),
+        ("stale", counts.stale),
+        ("asked", asked),
+        ("batches", tally.batches),
+        ("probes_serial", tally.serial),
+        ("probes_threads", tally.threads),
+        ("probes_uring", tally.uring),
+        ("listings", tally.listings),
+    ] {
+        stats.set_item(name, value)?;
+    }
+    let options = installed.map_or_else(|| Options::from_environment(py), |i| i.options.clone());
+    stats.set_item("backend", options.backend.name())?;
+    stats.set_item("freshness", options.freshness.name())?;
+    stats.set_item("cache", options.cache)?;
+    stats.set_item("installed", is_installed())?;
+    Ok(stats)
+}
+
+/// One batch of stat calls.
+#[pyfunction]
+#[pyo3(name = "probe", signature = (paths, *, backend="auto"))]
+fn probe_paths<'py>(
+    py: Python<'py>,
+    paths: &Bound<'py, PyAny>,
+    backend: &str,
+) -> PyResult<Bound<'py, PyList>> {
+    let backend = options::backend(backend)?;
+    if paths.is_instance_of::<PyString>() || paths.is_instance_of::<PyBytes>() {
+        return Err(PyTypeError::new_err(
+            "paths must be an iterable of paths, not a single str or bytes: wrap it in a list",
+        ));
+    }
+    let paths: Vec<PathBuf> =
+        paths.try_iter()?.map(|path| fs_path(&path?)).collect::<PyResult<_>>()?;
+    let facts = py.detach(|| {
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        Prober::new(backend).stat(&paths)
+    });
+    let class = py.import("os")?.getattr("stat_result")?;
+    let results = facts.iter().map(|fact| match fact.stat() {
+        Some(stat) => stat_result(&class, stat),
+        None => Ok(py.None().into_bound(py)),
+    });
+    PyList::new(py, results.collect::<PyResult<Vec<_>>>()?)
+}
+
+/// What `os.fspath` and `os.fsencode` make of a path.
+fn fs_path(path: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    let encoded = path.py().import("os")?.call_method1("fsencode", (path,))?;
+    let bytes = encoded.cast_into::<PyBytes>()?;
+    if bytes.as_bytes().contains(&0) {
+        return Err(PyValueError::new_err(format!("embedded null byte in path {}", path.repr()?)));
+    }
+    path_of_bytes(bytes.as_bytes())
+}
+
+#[cfg(unix)]
+fn path_of_bytes(bytes: &[u8]) -> PyResult<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(std::ffi::OsStr::from_bytes(bytes).into())
+}
+
+#[cfg(not(unix))]
+fn path_of_bytes(bytes: &[u8]) -> PyResult<PathBuf> {
+    // `os.fsencode` is UTF-8 on Windows (PEP 529).
+    let text = std::str::from_utf8(bytes);
+    text.map(PathBuf::from).map_err(|e| PyValueError::new_err(e.to_string()))
+}
+
+/// An `os.stat_result`: its ten items, then the times as floats and as nanoseconds.
+fn stat_result<'py>(class: &Bound<'py, PyAny>, stat: &Stat) -> PyResult<Bound<'py, PyAny>> {
+    let times = [stat.atime_ns, stat.mtime_ns, stat.ctime_ns];
+    let ids = (stat.mode, stat.ino, stat.dev, stat.nlink, stat.uid, stat.gid, stat.size);
+    let py = class.py();
+    let mut items: Vec<Bound<'py, PyAny>> =
+        ids.into_pyobject(py)?.into_any().try_iter()?.collect::<PyResult<_>>()?;
+    for ns in times {
+        items.push(ns.div_euclid(1_000_000_000).into_pyobject(py)?.into_any());
+    }
+    for ns in times {
+        // As CPython's `fill_time` does: whole seconds plus 1e-9 times the rest.
+        let (seconds, rest) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000));
+        items.push((seconds as f64 + 1e-9 * rest as f64).into_pyobject(py)?.into_any());
+    }
+    for ns in times {
+        items.push(ns.into_pyobject(py)?.into_any());
+    }
+    class.call1((PyTuple::new(py, items)?,))
+}
+
+/// Each engine's name, with the reason if it is not usable here.
+#[pyfunction]
+fn backends(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, why_not) in py.detach(probe::backends) {
+        dict.set_item(name, why_not)?;
+    }
+    Ok(dict)
+}
+
+/// How a name is resolved.
+#[pyfunction]
+#[pyo3(name = "explain")]
+fn explain_name<'py>(py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
+    match current() {
+        Some(installed) => explain::explain(py, &installed.finder, name),
+        None => {
+            let options = Options::from_environment(py);
+            let finder = Finder::new(py, options.backend, options.freshness)?;
+            explain::explain(py, &finder, name)
+        }
+    }
+}
+
+/// What `fastpath` is made of. Importing it changes nothing; `install` does.
+#[pymodule(gil_used = true)]
+#[pyo3(name = "_native")]
+fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // A panic of ours is caught and answered by stock; its message is for debugging only.
+    std::panic::set_hook(Box::new(|info| {
+        if options::is_debug() {
+            eprintln!("fastpath: {info}");
+        }
+    }));
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(install, module)?)?;
+    module.add_function(wrap_pyfunction!(uninstall, module)?)?;
+    module.add_function(wrap_pyfunction!(is_installed, module)?)?;
+    module.add_function(wrap_pyfunction!(_start, module)?)?;
+    module.add_function(wrap_pyfunction!(stats, module)?)?;
+    module.add_function(wrap_pyfunction!(probe_paths, module)?)?;
+    module.add_function(wrap_pyfunction!(backends, module)?)?;
+    module.add_function(wrap_pyfunction!(explain_name, module)?)
+}

@@ -1,0 +1,316 @@
+//! CPython's protocol on top of the index: the native bodies of `PathFinder`.
+//!
+//! Semantics are those of `PathFinder` and `FileFinder` in `Lib/importlib/_bootstrap_external.py`.
+//! Whatever is not a plain directory with a plain `FileFinder` is left to stock, entry by entry: its
+//! own `_get_spec` is called with that one entry, so hooks, archives and foreign finders see exactly
+//! what they would have seen.
+
+mod plan;
+mod stock;
+pub mod without_gil;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use crate::candidates::{Candidate, INIT};
+use crate::index::{Answer, Freshness, Index, Pass, Run};
+use crate::probe::Backend;
+use plan::{Around, Place, Plan, Step};
+pub use stock::Natives;
+use stock::Stock;
+
+/// Plans kept: `sys.path`, and the paths of a few namespace packages.
+const MAX_PLANS: usize = 8;
+
+/// A native `PathFinder`.
+pub struct Finder {
+    stock: Stock,
+    index: Index,
+    sys: Py<PyAny>,
+    plans: Mutex<Vec<Arc<Plan>>>,
+    asked: std::sync::atomic::AtomicU64,
+    /// `-v` wants to be told every step: stock tells it.
+    verbose: bool,
+}
+
+/// What a path says of a name.
+enum Outcome<'py> {
+    Spec(Bound<'py, PyAny>),
+    Portions(Bound<'py, PyAny>),
+}
+
+impl Finder {
+    /// A finder for this interpreter, not yet in place.
+    ///
+    /// # Errors
+    /// An interpreter that is not one of those we know.
+    pub fn new(py: Python<'_>, backend: Backend, freshness: Freshness) -> PyResult<Self> {
+        let stock = Stock::new(py)?;
+        let index = Index::new(backend, freshness, stock.suffixes());
+        let sys = py.import("sys")?.into_any();
+        let verbose = sys.getattr("flags")?.getattr("verbose")?.extract::<i32>()? != 0;
+        let (plans, asked) = Default::default();
+        Ok(Self { stock, index, sys: sys.unbind(), plans, asked, verbose })
+    }
+
+    /// Puts these bodies in the place of stock's.
+    pub fn put_in_place(&mut self, py: Python<'_>, natives: &Natives<'_>) -> PyResult<()> {
+        self.stock.replace(py, natives)
+    }
+
+    /// Puts stock's bodies back.
+    pub fn take_out(&self, py: Python<'_>) -> PyResult<()> {
+        self.stock.restore(py)
+    }
+
+    /// The table behind it.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Stock importlib, as it was found.
+    pub fn stock(&self) -> &Stock {
+        &self.stock
+    }
+
+    /// How many questions the filesystem was asked: paths probed and directories listed.
+    pub fn questions(&self) -> u64 {
+        let tally = self.index.counts().1;
+        tally.serial + tally.threads + tally.uring + tally.listings
+    }
+
+    /// How many path entries were left to stock.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// `PathFinder.find_spec(fullname, path=None, target=None)`.
+    pub fn find_spec<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        path: Option<&Bound<'py, PyAny>>,
+        target: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let found = match path {
+            Some(path) => self.search(cls, fullname, path, target)?,
+            None => {
+                let path = self.sys.bind(py).getattr(intern!(py, "path"))?;
+                self.search(cls, fullname, &path, target)?
+            }
+        };
+        match found {
+            None => self.stock.call_find_spec(cls, fullname, path, target),
+            Some(Outcome::Spec(spec)) => Ok(spec),
+            Some(Outcome::Portions(portions)) if portions.len()? == 0 => Ok(py.None().into_bound(py)),
+            Some(Outcome::Portions(portions)) => self.stock.namespace_spec(cls, fullname, &portions),
+        }
+    }
+
+    /// `PathFinder._get_spec(fullname, path, target=None)`: namespace packages call it to find their
+    /// portions anew.
+    pub fn get_spec<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        path: &Bound<'py, PyAny>,
+        target: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match self.search(cls, fullname, path, target)? {
+            None => self.stock.call_get_spec(cls, fullname, path, target),
+            Some(Outcome::Spec(spec)) => Ok(spec),
+            Some(Outcome::Portions(portions)) => self.stock.portions_spec(fullname, &portions),
+        }
+    }
+
+    /// `PathFinder.invalidate_caches()`.
+    pub fn invalidate_caches<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.index.invalidate();
+        self.stock.call_invalidate_caches(args, kwargs)
+    }
+
+    /// The search itself; none where all of it is stock's business.
+    fn search<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        path: &Bound<'py, PyAny>,
+        target: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Outcome<'py>>> {
+        let py = cls.py();
+        if self.verbose || !cls.is(&self.stock.path_finder) || !self.stock.is_untouched(py) {
+            return Ok(None);
+        }
+        let Some(name) = tail(fullname) else { return Ok(None) };
+        let Some(entries) = plan::entries(path) else { return Ok(None) };
+        let Some(around) = plan::around(py, self.sys.bind(py), &self.stock, &self.index) else {
+            return Ok(None);
+        };
+        let mut pass = self.index.pass();
+        let plan = self.plan(&around, &mut pass, &entries)?;
+        let portions = PyList::empty(py);
+        for step in &plan.steps {
+            let found = match step {
+                Step::Ask(entry) => {
+                    self.ask(cls, fullname, entry.bind(py), target, &portions)?
+                }
+                Step::Dirs(run, places) => {
+                    let lookup = Lookup { cls, fullname, name, target };
+                    self.search_run(&around, &mut pass, &lookup, run, places, &portions)?
+                }
+            };
+            if let Some(spec) = found {
+                return Ok(Some(Outcome::Spec(spec)));
+            }
+        }
+        Ok(Some(Outcome::Portions(portions.into_any())))
+    }
+
+    fn search_run<'py>(
+        &self,
+        around: &Around<'_, 'py>,
+        pass: &mut Pass,
+        lookup: &Lookup<'_, 'py>,
+        run: &Run,
+        places: &[Place],
+        portions: &Bound<'py, PyList>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = lookup.cls.py();
+        let answer = without_gil::run(py, || self.index.find(pass, run, lookup.name));
+        let reached = match &answer {
+            Answer::Found { entry, .. } => &places[..=*entry],
+            Answer::Ask => &places[..0],
+            Answer::Portions(_) | Answer::Absent => places,
+        };
+        self.give_finders(around, reached)?;
+        match answer {
+            Answer::Found { entry, candidate } => {
+                self.spec_of(lookup, &places[entry], candidate).map(Some)
+            }
+            Answer::Absent => Ok(None),
+            Answer::Portions(at) => {
+                for entry in at.iter() {
+                    portions.append(format!("{}{}", places[*entry].base, lookup.name))?;
+                }
+                Ok(None)
+            }
+            Answer::Ask => {
+                for place in places {
+                    let found = self.ask(
+                        lookup.cls,
+                        lookup.fullname,
+                        place.entry.bind(py),
+                        lookup.target,
+                        portions,
+                    )?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The entries that a lookup went by get their finder, as stock's lookup would have given it.
+    fn give_finders(&self, around: &Around<'_, '_>, reached: &[Place]) -> PyResult<()> {
+        let py = around.hooks.py();
+        for key in reached.iter().filter_map(|place| place.fresh.as_ref()) {
+            let key = key.bind(py);
+            if !around.cache.contains(key)? {
+                around.cache.set_item(key, self.stock.new_file_finder(py, key.as_any())?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn spec_of<'py>(
+        &self,
+        lookup: &Lookup<'_, 'py>,
+        place: &Place,
+        candidate: Candidate,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let suffixes = self.index.suffixes();
+        let bare = format!("{}{}", place.base, lookup.name);
+        match candidate {
+            Candidate::Module(suffix) => {
+                let origin = format!("{bare}{}", suffixes.get(suffix));
+                self.stock.file_spec(lookup.fullname, suffix, &origin, None)
+            }
+            Candidate::Package(suffix) => {
+                let origin = format!("{bare}/{INIT}{}", suffixes.get(suffix));
+                self.stock.file_spec(lookup.fullname, suffix, &origin, Some(&bare))
+            }
+        }
+    }
+
+    /// Stock's answer for one entry: a spec to load, or portions that are added to `portions`.
+    fn ask<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        entry: &Bound<'py, PyAny>,
+        target: Option<&Bound<'py, PyAny>>,
+        portions: &Bound<'py, PyList>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = cls.py();
+        self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let entry = PyList::new(py, [entry])?;
+        let spec = self.stock.call_get_spec(cls, fullname, entry.as_any(), target)?;
+        if spec.is_none() || !spec.getattr(intern!(py, "loader"))?.is_none() {
+            return Ok(Some(spec));
+        }
+        let more = spec.getattr(intern!(py, "submodule_search_locations"))?;
+        portions.call_method1(intern!(py, "extend"), (more,))?;
+        Ok(None)
+    }
+
+    fn plan<'py>(
+        &self,
+        around: &Around<'_, 'py>,
+        pass: &mut Pass,
+        entries: &[Bound<'py, PyAny>],
+    ) -> PyResult<Arc<Plan>> {
+        let kept = || self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let candidates = kept().clone();
+        if let Some(plan) = candidates.iter().find(|plan| plan.suits(around, entries)) {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(Plan::new(around, pass, entries)?);
+        if entries.len() > 1 {
+            let mut plans = kept();
+            plans.insert(0, Arc::clone(&plan));
+            // A plan holds Python objects; dropping one runs their destructors, not under the lock.
+            let surplus = {
+                let keep = plans.len().min(MAX_PLANS);
+                plans.split_off(keep)
+            };
+            drop(plans);
+            drop(surplus);
+        }
+        Ok(plan)
+    }
+}
+
+/// What is looked for.
+struct Lookup<'a, 'py> {
+    cls: &'a Bound<'py, PyAny>,
+    fullname: &'a Bound<'py, PyAny>,
+    name: &'a str,
+    target: Option<&'a Bound<'py, PyAny>>,
+}
+
+/// The part of a module's name behind its last dot, if the index can look for it.
+fn tail<'a>(fullname: &'a Bound<'_, PyAny>) -> Option<&'a str> {
+    let text = fullname.cast_exact::<PyString>().ok()?.to_str().ok()?;
+    let name = text.rsplit_once('.').map_or(text, |(_, tail)| tail);
+    plan::fits_fs_encoding(fullname.py(), name).then_some(name)
+}

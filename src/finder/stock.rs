@@ -1,0 +1,337 @@
+//! Stock importlib as it was found: its classes, the bodies we put ours in place of, and whether
+//! anybody else has changed it since. Only the rest of `finder` may use it.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+
+use crate::candidates::Suffixes;
+
+/// Classes and functions of `importlib._bootstrap_external`, CPython 3.10 to 3.15.
+pub struct Stock {
+    pub path_finder: Py<PyType>,
+    pub file_finder: Py<PyType>,
+    module_spec: Py<PyAny>,
+    namespace_path: Py<PyAny>,
+    getcwd: Py<PyAny>,
+    find_spec: Body,
+    get_spec: Body,
+    invalidate_caches: Body,
+    /// Attributes our answers take for granted, with the values they had.
+    relied_on: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
+    /// The leading `sys.path_hooks` that turn a directory into a `FileFinder`, if they are the usual.
+    hooks: Vec<Py<PyAny>>,
+    /// `FileFinder._loaders`, by place in the order of suffixes.
+    loaders: Vec<(String, Py<PyAny>)>,
+    loader_details: Py<PyTuple>,
+}
+
+/// A function in a class's dictionary, with the descriptor around it.
+struct Body {
+    name: &'static str,
+    descriptor: Py<PyAny>,
+    function: Py<PyAny>,
+}
+
+impl Body {
+    fn of(class: &Bound<'_, PyType>, name: &'static str) -> PyResult<Self> {
+        let descriptor = class.getattr("__dict__")?.get_item(name)?;
+        let function = descriptor.getattr("__func__")?;
+        Ok(Self { name, descriptor: descriptor.unbind(), function: function.unbind() })
+    }
+
+    /// Puts `native` in this body's place, in the same kind of descriptor, under the same names.
+    fn replace(&self, class: &Bound<'_, PyType>, native: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = class.py();
+        let original = self.function.bind(py);
+        native.setattr("__module__", original.getattr("__module__")?)?;
+        let descriptor = self.descriptor.bind(py).get_type().call1((native,))?;
+        class.setattr(self.name, descriptor)
+    }
+
+    fn restore(&self, class: &Bound<'_, PyType>) -> PyResult<()> {
+        class.setattr(self.name, &self.descriptor)
+    }
+}
+
+/// The native bodies.
+pub struct Natives<'py> {
+    pub find_spec: Bound<'py, PyAny>,
+    pub get_spec: Bound<'py, PyAny>,
+    pub invalidate_caches: Bound<'py, PyAny>,
+}
+
+impl Stock {
+    /// Looks at this interpreter's importlib.
+    ///
+    /// # Errors
+    /// Whatever is not as in the CPythons we know.
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        let version = py.version_info();
+        if py.import("sys")?.getattr("implementation")?.getattr("name")?.str()? != "cpython"
+            || !(10..=15).contains(&version.minor)
+            || cfg!(windows)
+        {
+            return Err(PyRuntimeError::new_err("only CPython 3.10 to 3.15 on POSIX is known"));
+        }
+        let external = py.import("_frozen_importlib_external")?;
+        let path_finder = external.getattr("PathFinder")?.cast_into::<PyType>()?;
+        let file_finder = external.getattr("FileFinder")?.cast_into::<PyType>()?;
+        let namespace_path = match external.getattr("_NamespacePath") {
+            Ok(class) => class,
+            Err(_) => external.getattr("NamespacePath")?,
+        };
+        let (hooks, loader_details) = usual_hooks(&external, &file_finder)?;
+        let loaders = loaders(&loader_details)?;
+        let relied_on = relied_on(&path_finder, &file_finder)?;
+        Ok(Self {
+            find_spec: Body::of(&path_finder, "find_spec")?,
+            get_spec: Body::of(&path_finder, "_get_spec")?,
+            invalidate_caches: Body::of(&path_finder, "invalidate_caches")?,
+            module_spec: py.import("_frozen_importlib")?.getattr("ModuleSpec")?.unbind(),
+            namespace_path: namespace_path.unbind(),
+            getcwd: external.getattr("_os")?.getattr("getcwd")?.unbind(),
+            relied_on,
+            hooks,
+            loaders,
+            loader_details: loader_details.unbind(),
+            path_finder: path_finder.unbind(),
+            file_finder: file_finder.unbind(),
+        })
+    }
+
+    /// The suffixes of importable files, in order.
+    pub fn suffixes(&self) -> Suffixes {
+        let suffixes: Vec<&str> = self.loaders.iter().map(|(suffix, _)| suffix.as_str()).collect();
+        Suffixes::new(&suffixes)
+    }
+
+    /// Puts the native bodies in place.
+    pub fn replace(&mut self, py: Python<'_>, natives: &Natives<'_>) -> PyResult<()> {
+        let class = self.path_finder.bind(py).clone();
+        self.find_spec.replace(&class, &natives.find_spec)?;
+        self.get_spec.replace(&class, &natives.get_spec)?;
+        self.invalidate_caches.replace(&class, &natives.invalidate_caches)?;
+        let dict = class.getattr("__dict__")?;
+        let ours = dict.get_item("_get_spec")?.unbind();
+        self.relied_on.push((dict.unbind(), PyString::new(py, "_get_spec").unbind(), ours));
+        Ok(())
+    }
+
+    /// Puts the originals back: the very same objects.
+    pub fn restore(&self, py: Python<'_>) -> PyResult<()> {
+        let class = self.path_finder.bind(py);
+        self.find_spec.restore(class)?;
+        self.get_spec.restore(class)?;
+        self.invalidate_caches.restore(class)
+    }
+
+    /// Whether nobody has replaced a method since that our answers stand for.
+    pub fn is_untouched(&self, py: Python<'_>) -> bool {
+        self.relied_on.iter().all(|(dict, name, value)| {
+            dict.bind(py).get_item(name).is_ok_and(|now| now.is(value))
+        })
+    }
+
+    /// Stock's own `PathFinder.find_spec`.
+    pub fn call_find_spec<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        path: Option<&Bound<'py, PyAny>>,
+        target: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.find_spec.function.bind(cls.py()).call1((cls, fullname, path, target))
+    }
+
+    /// Stock's own `PathFinder._get_spec`.
+    pub fn call_get_spec<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        path: &Bound<'py, PyAny>,
+        target: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.get_spec.function.bind(cls.py()).call1((cls, fullname, path, target))
+    }
+
+    /// Stock's own `PathFinder.invalidate_caches`.
+    pub fn call_invalidate_caches<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.invalidate_caches.function.bind(args.py()).call(args, kwargs)
+    }
+
+    /// `os.getcwd()`, as importlib calls it.
+    pub fn getcwd<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.getcwd.bind(py).call0()
+    }
+
+    /// Whether a directory that has no finder yet would be given a plain `FileFinder`.
+    pub fn hooks_are_usual(&self, hooks: &Bound<'_, PyAny>) -> bool {
+        let Ok(hooks) = hooks.cast_exact::<PyList>() else { return false };
+        !self.hooks.is_empty()
+            && hooks.len() >= self.hooks.len()
+            && hooks.iter().zip(&self.hooks).all(|(now, usual)| now.is(usual))
+    }
+
+    /// The finder those hooks would make.
+    pub fn new_file_finder<'py>(
+        &self,
+        py: Python<'py>,
+        path: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let details = self.loader_details.bind(py);
+        let mut args = Vec::with_capacity(1 + details.len());
+        args.push(path.clone());
+        args.extend(details.iter());
+        self.file_finder.bind(py).call1(PyTuple::new(py, args)?)
+    }
+
+    /// The directory of this finder, if it is a `FileFinder` that does what every `FileFinder` does.
+    pub fn plain_path<'py>(&self, finder: &Bound<'py, PyAny>) -> Option<Bound<'py, PyString>> {
+        let py = finder.py();
+        if !finder.get_type().is(&self.file_finder) {
+            return None;
+        }
+        let dict = finder.getattr(intern!(py, "__dict__")).ok()?.cast_into::<PyDict>().ok()?;
+        if dict.contains(intern!(py, "find_spec")).ok()? {
+            return None;
+        }
+        let loaders = dict.get_item(intern!(py, "_loaders")).ok()??.cast_into::<PyList>().ok()?;
+        let same = |(now, (suffix, class)): (Bound<'py, PyAny>, &(String, Py<PyAny>))| {
+            let (now_suffix, now_class) = now.extract::<(Bound<'py, PyString>, Bound<'py, PyAny>)>().ok()?;
+            (now_suffix.to_str().ok()? == suffix && now_class.is(class)).then_some(())
+        };
+        if loaders.len() != self.loaders.len() {
+            return None;
+        }
+        loaders.iter().zip(&self.loaders).try_for_each(same)?;
+        dict.get_item(intern!(py, "path")).ok()??.cast_into_exact::<PyString>().ok()
+    }
+
+    /// The spec of a file, as `FileFinder._get_spec` and `spec_from_file_location` make it.
+    pub fn file_spec<'py>(
+        &self,
+        fullname: &Bound<'py, PyAny>,
+        suffix: usize,
+        origin: &str,
+        package: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = fullname.py();
+        let origin = PyString::new(py, origin);
+        let loader = self.loaders[suffix].1.bind(py).call1((fullname, &origin))?;
+        let spec = self.module_spec.bind(py).call1((fullname, loader))?;
+        spec.setattr(intern!(py, "origin"), origin)?;
+        spec.setattr(intern!(py, "_set_fileattr"), true)?;
+        let locations = package.map(|package| PyList::new(py, [package])).transpose()?;
+        spec.setattr(intern!(py, "submodule_search_locations"), locations)?;
+        Ok(spec)
+    }
+
+    /// What stock's `_get_spec` returns where there is nothing to load: the portions, maybe none.
+    pub fn portions_spec<'py>(
+        &self,
+        fullname: &Bound<'py, PyAny>,
+        portions: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = fullname.py();
+        let spec = self.module_spec.bind(py).call1((fullname, py.None()))?;
+        spec.setattr(intern!(py, "submodule_search_locations"), portions)?;
+        Ok(spec)
+    }
+
+    /// The spec of a namespace package over these portions, as `PathFinder.find_spec` makes it.
+    pub fn namespace_spec<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        portions: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = fullname.py();
+        let get_spec = cls.getattr(intern!(py, "_get_spec"))?;
+        let path = self.namespace_path.bind(py).call1((fullname, portions, get_spec))?;
+        self.portions_spec(fullname, &path)
+    }
+}
+
+/// The hooks before and at the one that makes file finders, and what that gives its finders.
+///
+/// A directory passes `zipimporter` by (it takes regular files only), so behind that the first
+/// `FileFinder.path_hook` has it. Any other hook in front may want it for itself.
+fn usual_hooks<'py>(
+    external: &Bound<'py, PyModule>,
+    file_finder: &Bound<'py, PyType>,
+) -> PyResult<(Vec<Py<PyAny>>, Bound<'py, PyTuple>)> {
+    let py = external.py();
+    let standard = external.getattr("_get_supported_file_loaders")?.call0()?;
+    let standard = standard.cast_into::<PyList>()?.to_tuple();
+    let code = file_finder.call_method0("path_hook")?.getattr("__code__")?;
+    let zipimporter = py.import("sys")?.getattr("modules")?.get_item("zipimport").and_then(|m| m.getattr("zipimporter")).ok();
+    let mut usual = Vec::new();
+    let hooks = py.import("sys")?.getattr("path_hooks")?;
+    for hook in hooks.try_iter()? {
+        let hook = hook?;
+        usual.push(hook.clone().unbind());
+        if zipimporter.as_ref().is_some_and(|zip| hook.is(zip)) {
+            continue;
+        }
+        let made_here = hook.getattr("__code__").is_ok_and(|c| c.is(&code));
+        if made_here && let Some(details) = closure_of(&hook, file_finder)? {
+            return Ok((usual, details));
+        }
+        break;
+    }
+    Ok((Vec::new(), standard))
+}
+
+/// The `loader_details` that a `FileFinder.path_hook` closure keeps, if it is for this very class.
+fn closure_of<'py>(
+    hook: &Bound<'py, PyAny>,
+    file_finder: &Bound<'py, PyType>,
+) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let names = hook.getattr("__code__")?.getattr("co_freevars")?;
+    let cells = hook.getattr("__closure__")?;
+    let mut details = None;
+    for (name, cell) in names.try_iter()?.zip(cells.try_iter()?) {
+        let content = cell?.getattr("cell_contents")?;
+        match name?.extract::<String>()?.as_str() {
+            "cls" if !content.is(file_finder) => return Ok(None),
+            "loader_details" => details = Some(content.cast_into::<PyTuple>()?),
+            _ => {}
+        }
+    }
+    Ok(details)
+}
+
+/// `(suffix, loader class)` in the order of `FileFinder.__init__`.
+fn loaders(details: &Bound<'_, PyTuple>) -> PyResult<Vec<(String, Py<PyAny>)>> {
+    let mut loaders = Vec::new();
+    for detail in details.iter() {
+        let (class, suffixes) = detail.extract::<(Bound<'_, PyAny>, Vec<String>)>()?;
+        loaders.extend(suffixes.into_iter().map(|suffix| (suffix, class.clone().unbind())));
+    }
+    Ok(loaders)
+}
+
+fn relied_on(
+    path_finder: &Bound<'_, PyType>,
+    file_finder: &Bound<'_, PyType>,
+) -> PyResult<Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>> {
+    let mut found = Vec::new();
+    for (class, names) in [
+        (path_finder, &["_path_hooks", "_path_importer_cache"][..]),
+        (file_finder, &["find_spec", "_get_spec", "__init__"][..]),
+    ] {
+        let dict = class.getattr("__dict__")?;
+        for name in names {
+            let name = PyString::intern(class.py(), name);
+            let value = dict.get_item(&name)?.unbind();
+            found.push((dict.clone().unbind(), name.unbind(), value));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,205 @@
+//! A batch done by the calling thread, with as much help as its waiting pays for.
+//!
+//! For [`super::Prober`]. This is both the `threads` engine and `auto`: they differ in how many
+//! helpers are there at the beginning.
+//!
+//! The rule is that of the ski rental: nobody knows whether the next call will be slow, so spend
+//! on helpers what was already lost waiting, and no more. Whatever comes, the cost is at most
+//! about twice the best. Where calls are quick (a hot local filesystem) no helper is ever hired
+//! and the batch is a plain loop; where they take a millisecond, one such call pays for as many
+//! helpers as are good for anything. Helpers that find the calls quick again go home.
+//!
+//! Helpers are threads of the batch: bounded in number, and joined before it returns. Where none
+//! can be started, those who are there do the work.
+
+use std::path::Path;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+use crossbeam::deque::{Injector, Steal};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::memory::Memory;
+use super::pace::Pace;
+
+/// Helpers at work at once, at the most.
+const MOST: usize = 64;
+
+/// What starting a helper costs, in nanoseconds.
+const HIRE_NS: u64 = 15_000;
+
+/// Helpers that are paid for in advance where the user asked for threads.
+const ADVANCE: u64 = 16;
+
+/// After so many quick calls in a row (about what it costs to start one) a helper goes home.
+const IDLE: u32 = 32;
+
+/// Enough for a `stat` and a signal frame; only what is touched becomes memory.
+const STACK: usize = 256 << 10;
+
+/// What is to be done with each path.
+pub(super) struct Job<A> {
+    /// The question.
+    pub(super) ask: A,
+    /// The place whose slowness a path shares.
+    pub(super) place: fn(&Path) -> &[u8],
+}
+
+/// How a batch begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// With nobody but the caller, unless the place is known to be slow.
+    Alone,
+    /// With helpers at once.
+    Many,
+}
+
+/// What became of a batch.
+pub(super) struct Outcome<T> {
+    /// One answer per path, in order.
+    pub(super) answers: Vec<T>,
+    /// How many of them were given before there was any help.
+    pub(super) alone: usize,
+}
+
+/// Asks every path.
+pub(super) fn run<T, A>(
+    job: &Job<A>,
+    paths: &[&Path],
+    memory: &Memory,
+    opening: Opening,
+) -> Outcome<T>
+where
+    T: Send,
+    A: Fn(&Path) -> T + Sync,
+{
+    let work = |path: &Path, pace: &mut Pace| {
+        let answer = (job.ask)(path);
+        let waited = pace.lap();
+        memory.note((job.place)(path), waited);
+        (answer, waited)
+    };
+    let mut purse = match opening {
+        Opening::Many => ADVANCE * HIRE_NS,
+        Opening::Alone => memory.expect(paths.iter().map(|path| (job.place)(path))),
+    };
+    let mut answers = Vec::with_capacity(paths.len());
+    let mut pace = Pace::start();
+    while purse < HIRE_NS && answers.len() < paths.len() {
+        let (answer, waited) = work(paths[answers.len()], &mut pace);
+        answers.push(answer);
+        purse += waited;
+    }
+    let alone = answers.len();
+    let rest = &paths[alone..];
+    if !rest.is_empty() {
+        let mut slots: Vec<Option<T>> = rest.iter().map(|_| None).collect();
+        Crew::new(&work, rest, &mut slots).finish(purse);
+        // Every chunk was taken by somebody who filled it, unless a helper panicked.
+        let filled = slots.into_iter().zip(rest);
+        answers.extend(filled.map(|(slot, path)| slot.unwrap_or_else(|| (job.ask)(path))));
+    }
+    Outcome { answers, alone }
+}
+
+/// Neighbouring paths, and where their answers go.
+type Chunk<'a, T> = (&'a [&'a Path], &'a mut [Option<T>]);
+
+/// The rest of a batch, shared out.
+struct Crew<'a, T, W> {
+    work: &'a W,
+    chunks: Injector<Chunk<'a, T>>,
+    helpers: AtomicUsize,
+}
+
+impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
+    /// The first chunks are larger than the last ones, so that everybody ends at about the same
+    /// time although few chunks have to be handed out.
+    fn new(work: &'a W, mut paths: &'a [&'a Path], mut slots: &'a mut [Option<T>]) -> Self {
+        let chunks = Injector::new();
+        while !paths.is_empty() {
+            let size = (paths.len() / (2 * MOST)).max(1);
+            let (some, others) = slots.split_at_mut(size);
+            chunks.push((&paths[..size], some));
+            (paths, slots) = (&paths[size..], others);
+        }
+        Self { work, chunks, helpers: AtomicUsize::new(0) }
+    }
+
+    /// Works until nothing is left, hiring as the purse allows.
+    fn finish(self, mut purse: u64) {
+        std::thread::scope(|scope| {
+            let mut hired = Vec::new();
+            self.hire(scope, &mut hired, &mut purse);
+            let mut pace = Pace::start();
+            while let Some((paths, slots)) = self.take() {
+                for (path, slot) in paths.iter().zip(slots) {
+                    let (answer, waited) = (self.work)(path, &mut pace);
+                    *slot = Some(answer);
+                    purse += waited;
+                    if purse >= HIRE_NS {
+                        self.hire(scope, &mut hired, &mut purse);
+                        pace = Pace::start();
+                    }
+                }
+            }
+            // The scope itself would wait for the helpers' last line only; a join waits until
+            // the thread is gone.
+            for helper in hired {
+                let _ = helper.join();
+            }
+        });
+    }
+
+    /// As many helpers as there is money and work for. One that cannot be started is no matter.
+    fn hire<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        hired: &mut Vec<ScopedJoinHandle<'scope, ()>>,
+        purse: &mut u64,
+    ) {
+        let free = MOST.saturating_sub(self.helpers.load(Relaxed));
+        let wanted = self.chunks.len().min(free) as u64;
+        let affordable = wanted.min(*purse / HIRE_NS);
+        for _ in 0..affordable {
+            // The first ones may be through already.
+            if self.chunks.is_empty() {
+                break;
+            }
+            let builder = Builder::new().name("fastpath-probe".into()).stack_size(STACK);
+            self.helpers.fetch_add(1, Relaxed);
+            match builder.spawn_scoped(scope, || self.help()) {
+                Ok(helper) => hired.push(helper),
+                Err(_) => {
+                    self.helpers.fetch_sub(1, Relaxed);
+                    break;
+                }
+            }
+        }
+        // Nothing is saved up: what could not be spent now would be spent when it is not needed.
+        *purse = 0;
+    }
+
+    fn help(&self) {
+        let mut pace = Pace::start();
+        let mut quick = 0;
+        while quick < IDLE {
+            let Some((paths, slots)) = self.take() else { break };
+            for (path, slot) in paths.iter().zip(slots) {
+                let (answer, waited) = (self.work)(path, &mut pace);
+                *slot = Some(answer);
+                quick = if waited == 0 { quick + 1 } else { 0 };
+            }
+        }
+        self.helpers.fetch_sub(1, Relaxed);
+    }
+
+    fn take(&self) -> Option<Chunk<'a, T>> {
+        loop {
+            match self.chunks.steal() {
+                Steal::Success(chunk) => return Some(chunk),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+}

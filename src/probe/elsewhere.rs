@@ -1,0 +1,25 @@
+//! The system's own means where it has none: the twin of `linux/`, with the same functions.
+
+/// Threads that slept.
+pub(super) mod naps {
+    /// Not known: every slow call counts as one that slept.
+    pub(in super::super) fn count() -> Option<i64> {
+        None
+    }
+}
+
+/// io_uring.
+pub(super) mod uring {
+    use std::path::Path;
+
+    use crate::fact::Fact;
+
+    /// # Errors
+    /// Always: there is no io_uring here.
+    pub(in super::super) fn availability() -> Result<(), String> {
+        Err("io_uring is not part of this build: it needs Linux".into())
+    }
+
+    /// Answers nothing.
+    pub(in super::super) fn stat(_paths: &[&Path], _facts: &mut [Option<Fact>]) {}
+}

@@ -1,0 +1,4 @@
+//! What only Linux has. `elsewhere.rs` is its twin for every other platform.
+
+pub(super) mod naps;
+pub(super) mod uring;

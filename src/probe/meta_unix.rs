@@ -1,0 +1,23 @@
+//! From the standard library's metadata to a [`Stat`], where `stat(2)` is the native call.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+use crate::fact::Stat;
+
+/// Field by field, nothing interpreted.
+pub(super) fn stat(meta: &Metadata) -> Stat {
+    let ns = |s: i64, n: i64| i128::from(s) * 1_000_000_000 + i128::from(n);
+    Stat {
+        mode: meta.mode(),
+        ino: meta.ino(),
+        dev: meta.dev(),
+        nlink: meta.nlink(),
+        uid: meta.uid(),
+        gid: meta.gid(),
+        size: meta.len(),
+        atime_ns: ns(meta.atime(), meta.atime_nsec()),
+        mtime_ns: ns(meta.mtime(), meta.mtime_nsec()),
+        ctime_ns: ns(meta.ctime(), meta.ctime_nsec()),
+    }
+}

@@ -1,0 +1,10 @@
+//! What is known already: the process's own table.
+//!
+//! It holds facts and forgets them; it never asks the filesystem, and takes no lock for longer
+//! than a copy.
+
+mod local;
+mod names;
+
+pub use local::{Directory, Names, State, Table};
+pub use names::{NameSet, StemHash};
