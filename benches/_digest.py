@@ -23,9 +23,7 @@ def spec_of(module: ModuleType) -> list[object] | None:
         loader_of(spec.loader),
         spec.origin,
         spec.cached,
-        None
-        if locations is None
-        else [type(locations).__qualname__, *map(str, locations)],
+        None if locations is None else [type(locations).__qualname__, *map(str, locations)],
         spec.has_location,
         spec.parent,
         repr(spec.loader_state) if isinstance(spec.loader_state, (str, int)) else None,

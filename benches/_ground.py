@@ -33,9 +33,7 @@ def environment(where: Path, packages: Sequence[str] = ()) -> str:
         return str(python)
     quiet([sys.executable, "-m", "venv", "--clear", "--without-pip", str(where)])
     if packages:
-        install(
-            ["--constraint", str(pins), *packages], Path(site_packages(str(python)))
-        )
+        install(["--constraint", str(pins), *packages], Path(site_packages(str(python))))
     stamp.write_text(key)
     return str(python)
 
@@ -58,9 +56,7 @@ def install(what: Sequence[str], where: Path) -> None:
 
 def quiet(command: Sequence[str]) -> None:
     """Run a command; what it printed appears only if it fails."""
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
         sys.stderr.write(done.stdout.decode(errors="replace"))
         raise SystemExit(f"failed: {' '.join(command)}")
@@ -91,9 +87,7 @@ def one_module(where: Path, crowd: int) -> Path:
     if not done.exists():
         where.mkdir(parents=True, exist_ok=True)
         for number in range(crowd):
-            os.close(
-                os.open(where / f"file_{number:06}.py", os.O_CREAT | os.O_WRONLY, 0o644)
-            )
+            os.close(os.open(where / f"file_{number:06}.py", os.O_CREAT | os.O_WRONLY, 0o644))
         done.touch()
     return where
 
@@ -133,9 +127,7 @@ def slow_mount(source: str, where: Path, delay_ms: float) -> Iterator[SlowMount]
     assert server is not None, no_slow_mount()
     where.mkdir(parents=True, exist_ok=True)
     command = [str(server), "--delay-ms", f"{delay_ms:g}", "--attr-timeout-s", "1"]
-    with subprocess.Popen(
-        [*command, source, str(where)], stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([*command, source, str(where)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             if process.stdout.readline().strip() != b"ready":

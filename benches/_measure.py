@@ -93,9 +93,7 @@ def strace() -> str | None:
     found = shutil.which("strace")
     if found is None:
         return None
-    probe = subprocess.run(
-        [found, "-qq", "-c", "true"], capture_output=True, check=False
-    )
+    probe = subprocess.run([found, "-qq", "-c", "true"], capture_output=True, check=False)
     return found if probe.returncode == 0 else None
 
 

@@ -14,6 +14,7 @@ class Progress:
     """One line per stage on stderr, with its seconds; on a terminal, a count of rounds too."""
 
     def __init__(self) -> None:
+        """The clock starts here."""
         self._start = time.monotonic()
         self._stage = ""
         self._rounds = 0
@@ -28,9 +29,7 @@ class Progress:
         """Say that one more round of the stage is done; only a terminal shows it."""
         self._rounds += 1
         if sys.stderr.isatty():
-            print(
-                f"         round {self._rounds}", end="\r", file=sys.stderr, flush=True
-            )
+            print(f"         round {self._rounds}", end="\r", file=sys.stderr, flush=True)
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:

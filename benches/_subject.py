@@ -107,8 +107,6 @@ def finding_seconds(run: Run) -> float:
     return float(run.output.split()[-1])
 
 
-def differences(
-    stock: dict[str, list[object]], ours: dict[str, list[object]]
-) -> list[str]:
+def differences(stock: dict[str, list[object]], ours: dict[str, list[object]]) -> list[str]:
     """The names of the modules that are not the same in both, sorted; empty is identical."""
     return sorted(n for n in stock.keys() | ours.keys() if stock.get(n) != ours.get(n))

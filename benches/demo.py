@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from _ground import (
@@ -69,9 +70,9 @@ class Row:
 class Demo:
     """Runs one situation after the other and collects the rows."""
 
-    def __init__(self, home: Path, rounds: int, progress: Progress) -> None:
+    def __init__(self, home: Path, progress: Progress) -> None:
+        """Work in `home`, and say so to `progress`."""
         self._programs = home / "programs"
-        self._rounds = rounds
         self._progress = progress
         self._tracer = strace()
         self.rows: list[Row] = []
@@ -101,14 +102,9 @@ class Demo:
             for who, command in commands.items():
                 calls[who] = system_calls(self._tracer, command)
 
-        self._progress.stage(
-            f"{name}: timing, up to {rounds} rounds of {len(ways)} processes"
-        )
+        self._progress.stage(f"{name}: timing, up to {rounds} rounds of {len(ways)} processes")
         timed = interleave(
-            {
-                who: lambda command=command: run(command)
-                for who, command in commands.items()
-            },
+            {who: partial(run, command) for who, command in commands.items()},
             rounds,
             SECONDS,
             self._progress.tick,
@@ -132,9 +128,7 @@ def served(mounts: Sequence[SlowMount]) -> int:
     return sum(mount.operations() for mount in mounts)
 
 
-def demonstrate(
-    arguments: argparse.Namespace, progress: Progress
-) -> tuple[list[Row], list[str]]:
+def demonstrate(arguments: argparse.Namespace, progress: Progress) -> tuple[list[Row], list[str]]:
     """Every situation that this machine allows: the rows, and a line for each left out."""
     home = ROOT / "build" / "demo"
     notes = []
@@ -143,7 +137,7 @@ def demonstrate(
     fastpath = unpacked(arguments.wheel, home / "fastpath") if arguments.wheel else None
     entries = extra_entries(home / "extra", EXTRA)
     rounds, slow_rounds = (3, 1) if arguments.quick else (9, 3)
-    demo = Demo(home, rounds, progress)
+    demo = Demo(home, progress)
     if strace() is None:
         notes.append("skip: counting system calls: needs strace")
 
@@ -161,15 +155,11 @@ def demonstrate(
         site = site_packages(python)
         sources = {"site-packages": site, "extra": str(home / "extra")}
         mounts = {
-            name: stack.enter_context(
-                slow_mount(source, home / "slow" / name, DELAY_MS)
-            )
+            name: stack.enter_context(slow_mount(source, home / "slow" / name, DELAY_MS))
             for name, source in sources.items()
         }
         front = [str(mounts["extra"].path / Path(entry).name) for entry in entries]
-        stock = replace(
-            stock, front=front, moved={site: str(mounts["site-packages"].path)}
-        )
+        stock = replace(stock, front=front, moved={site: str(mounts["site-packages"].path)})
         ways = {"stock": stock}
         for engine in ("serial", "threads", "uring", "auto"):
             why = unusable(replace(stock, fastpath=fastpath), engine, home)
@@ -233,12 +223,8 @@ def main() -> int:
         description=(__doc__ or "").partition("\n\n")[0],
         epilog="example: benches/demo.py --wheel target/wheels/*.whl --quick --json",
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds; figures are rough"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON instead of the table"
-    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; figures are rough")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--wheel", type=Path, help="the fastpath wheel to show")
     which.add_argument(
@@ -260,13 +246,9 @@ def main() -> int:
         )
         print()
     else:
-        print(
-            f"\nimporting {', '.join(PACKAGES)}, medians of alternating fresh processes\n"
-        )
+        print(f"\nimporting {', '.join(PACKAGES)}, medians of alternating fresh processes\n")
         print(show(rows))
-        print(
-            "\ncalls: system calls; in the last block, operations served by the filesystem"
-        )
+        print("\ncalls: system calls; in the last block, operations served by the filesystem")
         print(*notes, sep="\n")
     return 1 if any(row.different for row in rows) else 0
 
