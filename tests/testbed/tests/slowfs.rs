@@ -330,8 +330,8 @@ fn says_which_value_is_wrong() {
     }
     let (code, said) = complaint(&[OsStr::new("alone")]);
     assert_eq!((code, said.contains("alone")), (Some(2), true), "{said}");
-    let (code, said) = complaint(&[OsStr::new("/nonesuch"), OsStr::new("/tmp")]);
-    assert_eq!((code, said.contains("/nonesuch")), (Some(1), true), "{said}");
+    let (code, said) = complaint(&[OsStr::new("nonesuch"), OsStr::new(".")]);
+    assert_eq!((code, said.contains("nonesuch")), (Some(1), true), "{said}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use lexopt::prelude::*;
 /// What `--help` prints.
 pub const HELP: &str = "\
 Show a directory at another place, read-only, with a delay on every operation, as a network
-filesystem would have it. Linux; needs /dev/fuse, and root or fusermount3 (package fuse3).
+filesystem would have it. Linux; needs /dev/fuse and root (CAP_SYS_ADMIN).
 
 usage: slowfs [OPTION...] SOURCE MOUNTPOINT
 
@@ -25,8 +25,9 @@ usage: slowfs [OPTION...] SOURCE MOUNTPOINT
 Prints `ready` when mounted, then serves until SIGTERM, SIGINT or umount, and unmounts. After a
 SIGKILL the mount point answers ENOTCONN: `umount -l MOUNTPOINT`.
 
-Any number of operations can be under way at the same time. MOUNTPOINT/.slowfs-stats reads as the counts so far, as JSON; reading it is neither delayed nor
-counted. Names that do not exist are never kept: each question about one reaches the server.
+Any number of operations can be under way at the same time. Names that do not exist are never kept:
+each question about one reaches the server. MOUNTPOINT/.slowfs-stats reads as the counts so far, as
+JSON; reading it is neither delayed nor counted.
 
 exit status: 0 unmounted as asked, 1 could not mount or serve, 2 wrong usage
 
