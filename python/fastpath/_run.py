@@ -124,7 +124,9 @@ def _prepared_script(path: str) -> Callable[[], None]:
         _reset_main({})
         return lambda: _run_module("__main__", alter_argv=False)
     _set_first_path(os.path.dirname(os.path.realpath(path)))  # noqa: PTH120  # no pathlib
-    main = {"__file__": path, "__cached__": None}
+    main: dict[str, object] = {"__file__": path}
+    if sys.version_info < (3, 15):
+        main["__cached__"] = None
     if path.endswith(".pyc"):
         _readable(path)
         compiled = SourcelessFileLoader("__main__", path)
@@ -164,14 +166,15 @@ def _set_first_path(entry: str) -> None:
 def _reset_main(names: dict[str, object]) -> None:
     """Make ``__main__`` look as if nothing had run in it, plus ``names``."""
     import builtins
+    from importlib.machinery import BuiltinImporter
 
     main = sys.modules["__main__"].__dict__
     main.clear()
-    main.update(__name__="__main__", __doc__=None, __package__=None, __spec__=None)
-    main.update(__builtins__=builtins, __loader__=sys.meta_path[0])
+    main.update(__name__="__main__", __doc__=None, __package__=None)
+    main.update(__loader__=BuiltinImporter, __spec__=None)
     if sys.version_info < (3, 14):
         main["__annotations__"] = {}
-    main.update(names)
+    main.update(__builtins__=builtins, **names)
 
 
 def _with_own_tracebacks(run: Callable[[], None]) -> None:

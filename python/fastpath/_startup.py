@@ -28,17 +28,22 @@ MARK = "# Written by 'python -m fastpath enable'; 'python -m fastpath disable' r
 START_SUPPORTED = (3, 15)  # PEP 829
 START_NEEDED = (3, 18)  # PEP 829: import lines in .pth files are ignored from here on
 
-# KeyboardInterrupt goes through, or Ctrl-C would be lost; everything else, even a panic of the
-# native module (a BaseException), must not cost anybody their interpreter.
-_HOOK = """\
+# Compiled only once something has failed. KeyboardInterrupt goes through, or Ctrl-C would be
+# lost; everything else, even a panic of the native module (a BaseException), must not cost
+# anybody their interpreter.
+_FAILED = """\
+import os, sys
+if isinstance(e, KeyboardInterrupt): raise
+if os.environ.get('FASTPATH_DEBUG', '0') not in ('', '0') and not sys.flags.ignore_environment:
+ print('fastpath: not started:', e, file=sys.stderr)
+"""
+# Compiled at every start, so it is short. Up to 3.13 `site` reads the .pth files of a virtual
+# environment twice; the second `_start` finds nothing to do.
+_HOOK = f"""\
 try:
  from fastpath._native import _start
  _start()
-except KeyboardInterrupt: raise
-except BaseException as e:
- import os, sys
- if os.environ.get('FASTPATH_DEBUG', '0') not in ('', '0') and not sys.flags.ignore_environment:
-  print('fastpath: not started:', e, file=sys.stderr)
+except BaseException as e: exec({_FAILED!r})
 """
 
 PTH_NAME = "fastpath.pth"
