@@ -119,11 +119,13 @@ def _prepared_script(path: str) -> Callable[[], None]:
     import os
     from importlib.machinery import SourceFileLoader, SourcelessFileLoader
 
+    directory = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  # no pathlib
+    path = _absolute(path)
     if _is_importable(path):  # a directory or a zip with a __main__ in it
         _set_first_path(path)
         _reset_main({})
         return lambda: _run_module("__main__", alter_argv=False)
-    _set_first_path(os.path.dirname(os.path.realpath(path)))  # noqa: PTH120  # no pathlib
+    _set_first_path(directory)
     main: dict[str, object] = {"__file__": path}
     if sys.version_info < (3, 15):
         main["__cached__"] = None
@@ -145,6 +147,15 @@ def _readable(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise Problem(f"run: can't open file {path!r}: {error.strerror}", USAGE) from error
+
+
+def _absolute(path: str) -> str:
+    """Make ``__file__`` of the script's name as ``_Py_abspath`` does, which normalises nothing."""
+    import os
+
+    if os.path.isabs(path):  # noqa: PTH117
+        return path
+    return f"{os.getcwd()}{os.sep}{path}"  # noqa: PTH109
 
 
 def _is_importable(path: str) -> bool:
@@ -184,7 +195,9 @@ def _with_own_tracebacks(run: Callable[[], None]) -> None:
     except SystemExit:
         raise
     except BaseException:
-        hook = sys.excepthook
+        hook = getattr(sys, "excepthook", None)
+        if hook is None:  # the program took it out; the interpreter has its own words for that
+            raise
 
         def show(
             kind: type[BaseException], value: BaseException, traceback: TracebackType | None
