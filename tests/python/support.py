@@ -151,9 +151,13 @@ def _no_python315() -> str | None:
 
 
 def _no_unwritable() -> str | None:
-    if os.geteuid() == 0 and shutil.which("unshare") is None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        made = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+    except OSError:
         return "root writes everywhere, and there is no unshare to make a read-only mount"
-    return None
+    return None if made.returncode == 0 else "root writes everywhere, and unshare is refused"
 
 
 # Each optional feature, with what tells why it is missing here, or None.

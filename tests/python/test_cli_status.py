@@ -47,7 +47,7 @@ def test_settings_tell_where_they_come_from(venv: Venv) -> None:
     }
     assert status(venv, env, "-E")["settings"]["backend"]["origin"] == "default"
     code = "import fastpath; fastpath.install(backend='serial', freshness='sealed')\n"
-    (venv.site / "sitecustomize.py").write_text(code)
+    (venv.site / "zz.pth").write_text(code)
     assert status(venv, env)["settings"] == {
         "backend": {"value": "serial", "origin": "argument"},
         "freshness": {"value": "sealed", "origin": "argument"},
@@ -57,7 +57,7 @@ def test_settings_tell_where_they_come_from(venv: Venv) -> None:
 
 def test_enabled_but_not_active_is_a_problem(venv: Venv) -> None:
     assert venv.fastpath("enable").returncode == 0
-    (venv.site / "sitecustomize.py").write_text("import fastpath; fastpath.uninstall()\n")
+    (venv.site / "zz.pth").write_text("import fastpath; fastpath.uninstall()\n")
     result = venv.fastpath("status")
     assert result.returncode == 1
     assert result.stderr.startswith(f"fastpath: error: enabled by {venv.pth}, but not active")
