@@ -1,0 +1,83 @@
+"""Which modules of CPython's test-suite are run, and which part of them.
+
+Only names; called by run.py. A module that an interpreter does not ship is left out there.
+
+`QUICK` is what rests on the import system most and takes under three minutes, stock and ours together, on
+one core. `FULL` adds whatever else starts interpreters, looks at modules' specs, loaders and files, or
+would notice a strange function in `sys.meta_path`'s classes.
+"""
+
+from __future__ import annotations
+
+QUICK = (
+    "test_importlib",
+    "test_import",
+    "test_pkgutil",
+    "test_zipimport",
+    "test_runpy",
+    "test_namespace_pkgs",
+    "test_threaded_import",
+    "test_cmd_line_script",
+    "test_site",
+    "test_modulefinder",
+    "test_frozen",
+    "test_lazy_import",
+    "test_multiprocessing_spawn",
+)
+
+FULL = (
+    *QUICK,
+    "test__interpchannels",
+    "test__interpreters",
+    "test__xxsubinterpreters",
+    "test_audit",
+    "test_bdb",
+    "test_cmd_line",
+    "test_compileall",
+    "test_doctest",
+    "test_faulthandler",
+    "test_fork1",
+    "test_imp",
+    "test_inspect",
+    "test_interpreters",
+    "test_linecache",
+    "test_module",
+    "test_multiprocessing_main_handling",
+    "test_py_compile",
+    "test_pyclbr",
+    "test_pydoc",
+    "test_reprlib",
+    "test_source_encoding",
+    "test_support",
+    "test_sys",
+    "test_sys_setprofile",
+    "test_sys_settrace",
+    "test_sysconfig",
+    "test_traceback",
+    "test_tracemalloc",
+    "test_unittest",
+    "test_venv",
+    "test_warnings",
+    "test_zipapp",
+    "test_zipimport_support",
+)
+
+# regrtest's --match patterns: modules too long to be run whole, cut to what starts and feeds children.
+PARTS: dict[str, tuple[str, ...]] = {
+    "test_multiprocessing_spawn": (
+        "*_TestProcess.test_process",
+        "*WithProcessesTestProcess*",
+        "*TestStartMethod*",
+        "*TestFlags*",
+        "*TestNoForkBomb*",
+        "*TestInitializers*",
+        "*_TestImportStar*",
+        "*WithProcessesTestPool.test_map",
+    ),
+}
+
+
+def modules(names: list[str]) -> list[str]:
+    """The module names meant by the command line: `quick`, `full`, or names as they are; no name twice."""
+    lists = {"quick": QUICK, "full": FULL}
+    return list(dict.fromkeys(one for name in names for one in lists.get(name, (name,))))
