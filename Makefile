@@ -1,0 +1,128 @@
+# Every habit of this project, by name. Each target does its own set-up in .venv and build/;
+# nothing is needed beforehand but make, a C compiler, cargo, and a CPython with pip and venv.
+
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+WHEELS := target/wheels
+# Named after $(PYTHON): another interpreter means another environment.
+DEV := $(VENV)/made-for-$(subst /,_,$(PYTHON))
+WHEEL := $(WHEELS)/built
+INSTALLED := $(VENV)/installed
+TESTBED := target/release/slowfs
+SID := build/sid
+
+# pyo3 asks this interpreter what to build for, not whichever python is first on PATH.
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+# The commands of tests/testbed, for whoever needs a slow filesystem or a refusing kernel.
+export FASTPATH_TESTBED := $(abspath $(dir $(TESTBED)))
+
+CORE := cargo test --locked --no-default-features
+CLIPPY := cargo clippy --locked --all-targets
+DENY := -D warnings
+PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
+
+.PHONY: help demo build venv test test-rust test-python test-cpython-quick test-cpython sid \
+	lint lint-rust lint-python format bench bench-rust bench-python clean
+
+help: ## Say what can be made (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo 'PYTHON=... chooses the CPython (3.10 or newer) that $(VENV) is made from; now $(PYTHON).'
+
+# --- set-up ------------------------------------------------------------------------------
+
+venv: $(DEV) ## Make .venv with the pinned tools
+
+$(DEV): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.implementation.name != "cpython" or \
+	  sys.version_info < (3, 10))' || { \
+	  echo "make: $(PYTHON) is not CPython 3.10 or newer; name one: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "make: $(PYTHON) has no venv or pip (Debian: apt install python3-venv)" >&2; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+build: $(INSTALLED) ## Build the wheel (target/wheels) and install it into .venv
+
+$(WHEEL): $(DEV) Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src python -type f \
+	  -not -name '*.pyc' -not -name '*.so')
+	rm -f $(WHEELS)/*.whl
+	$(BIN)/maturin build --release --locked --out $(WHEELS) --interpreter $(BIN)/python
+	@touch $@
+
+$(INSTALLED): $(WHEEL)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --force-reinstall $(WHEELS)/*.whl
+	@touch $@
+
+$(TESTBED): Cargo.toml Cargo.lock $(shell find tests/testbed -type f)
+	cargo build --locked --release --package testbed
+	@touch $@
+
+sid: ## Make build/sid, a Debian root with CPython 3.14 and 3.15 (root, debootstrap, network)
+	@if [ -e $(SID)/usr/bin/python3.15 ]; then :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then \
+	  echo 'skip: CPython 3.14 and 3.15: making $(SID) needs root and debootstrap'; \
+	  case ",$$FASTPATH_REQUIRE," in *,sid,*) exit 1;; esac; \
+	elif ! tests/sid/make-root.sh $(SID); then \
+	  echo 'skip: CPython 3.14 and 3.15: $(SID) could not be made (see above)'; \
+	  case ",$$FASTPATH_REQUIRE," in *,sid,*) exit 1;; esac; fi
+
+# --- use ---------------------------------------------------------------------------------
+
+demo: $(INSTALLED) $(TESTBED) ## Import real packages, stock and with fastpath, side by side
+	$(BIN)/python benches/demo.py --wheel $(WHEELS)/*.whl
+
+bench: bench-rust bench-python ## Measure every figure of the README (about 15 minutes)
+
+bench-rust: ## Measure the core: engines, regret of the choice, table lookups
+	cargo bench --locked --no-default-features
+
+bench-python: $(INSTALLED) $(TESTBED) ## Measure whole interpreters against stock
+	$(BIN)/python benches/figures.py --wheel $(WHEELS)/*.whl
+
+# --- proof -------------------------------------------------------------------------------
+
+test: test-rust test-python test-cpython-quick ## Run all tests but the long part of CPython's
+
+test-rust: ## Test the core without Python, the portable engine alone, and the test bed
+	$(CORE)
+	$(PORTABLE) $(CORE)
+	cargo test --locked --package testbed
+
+test-python: $(INSTALLED) $(TESTBED) ## Test what Python sees
+	$(BIN)/python -m pytest -rs tests/python
+
+test-cpython-quick: $(WHEEL) sid ## Run a part of CPython's own tests on 3.13 and 3.15
+	$(BIN)/python tests/cpython/run.py --wheel $(WHEELS)/*.whl --tests quick
+
+test-cpython: $(WHEEL) sid ## Run CPython's own import tests on every CPython found (an hour)
+	$(BIN)/python tests/cpython/run.py --wheel $(WHEELS)/*.whl --tests full
+
+lint: lint-rust lint-python ## Check format, lints and types, warnings denied
+
+lint-rust: $(DEV)
+	cargo fmt --all --check
+	$(CLIPPY) --workspace -- $(DENY)
+	$(CLIPPY) --no-default-features -- $(DENY)
+	$(PORTABLE) $(CLIPPY) --no-default-features -- $(DENY)
+
+lint-python: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict python
+	MYPYPATH=benches $(BIN)/mypy --strict benches tests/python
+	$(BIN)/mypy --strict tests/cpython
+	cd build && $(abspath $(BIN))/python -m mypy.stubtest fastpath
+
+format: $(DEV) ## Put the sources into the house format
+	cargo fmt --all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove everything made here
+	rm -rf $(VENV) build target .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,140 @@
+"""Prepares what measurements stand on: venvs, fastpath unpacked, path entries, slow mounts.
+
+Everything is made below a directory that the caller names (build/...), and kept there for the
+next run where making it is slow; nothing else is touched. For the programs in benches/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def environment(where: Path, packages: Sequence[str] = ()) -> str:
+    """The python of a venv with these packages, pinned by requirements/envs.txt.
+
+    Made afresh when packages, pins or interpreter are others than last time.
+    """
+    pins = ROOT / "requirements" / "envs.txt"
+    wanted = [sys.version, *packages, pins.read_text() if packages else ""]
+    stamp = where / "stamp"
+    key = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
+    python = where / "bin" / "python"
+    if stamp.exists() and stamp.read_text() == key:
+        return str(python)
+    quiet([sys.executable, "-m", "venv", "--clear", "--without-pip", str(where)])
+    if packages:
+        install(["--constraint", str(pins), *packages], Path(site_packages(str(python))))
+    stamp.write_text(key)
+    return str(python)
+
+
+def unpacked(wheel: Path, where: Path) -> Path:
+    """The directory that holds the wheel's packages and nothing else."""
+    quiet(["rm", "-rf", str(where)])
+    install(["--no-deps", str(wheel)], where)
+    return where
+
+
+def install(what: Sequence[str], where: Path) -> None:
+    """Put packages into a directory, by this interpreter's own pip.
+
+    The measured environment then need not hold pip, nor what pip's company adds at start-up.
+    """
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    quiet([*pip, "install", "--target", str(where), *what])
+
+
+def quiet(command: Sequence[str]) -> None:
+    """Run a command; what it printed appears only if it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout.decode(errors="replace"))
+        raise SystemExit(f"failed: {' '.join(command)}")
+
+
+def site_packages(python: str) -> str:
+    """Where that interpreter's own packages are."""
+    question = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return subprocess.check_output([python, "-I", "-c", question], text=True).strip()
+
+
+def extra_entries(where: Path, count: int) -> list[str]:
+    """Directories for `sys.path`, each with two modules and a package that nobody imports."""
+    entries = [where / f"entry_{number:03}" for number in range(count)]
+    for number, entry in enumerate(entries):
+        package = entry / f"unused_{number:03}"
+        if not (package / "__init__.py").exists():
+            package.mkdir(parents=True, exist_ok=True)
+            for module in ("first", "second"):
+                (entry / f"unused_{number:03}_{module}.py").touch()
+            (package / "__init__.py").touch()
+    return list(map(str, entries))
+
+
+def one_module(where: Path, crowd: int) -> Path:
+    """A directory with one module, `wanted`, among `crowd` other files."""
+    done = where / "wanted.py"
+    if not done.exists():
+        where.mkdir(parents=True, exist_ok=True)
+        for number in range(crowd):
+            os.close(os.open(where / f"file_{number:06}.py", os.O_CREAT | os.O_WRONLY, 0o644))
+        done.touch()
+    return where
+
+
+def testbed(name: str) -> Path | None:
+    """A command of tests/testbed, if it is built."""
+    built = Path(os.environ.get("FASTPATH_TESTBED", ROOT / "target" / "release"), name)
+    return built if built.exists() else None
+
+
+def no_slow_mount() -> str | None:
+    """Why there can be no slow filesystem here; None where there can."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "needs /dev/fuse"
+    if os.geteuid() != 0:
+        return "needs root, to mount"
+    if testbed("slowfs") is None:
+        return "needs slowfs (cargo build --release --package testbed)"
+    return None
+
+
+@dataclass(frozen=True)
+class SlowMount:
+    """A directory seen through a filesystem that takes its time."""
+
+    path: Path
+
+    def operations(self) -> int:
+        """How many operations it has served since it was mounted."""
+        return int(json.loads((self.path / ".slowfs-stats").read_text())["total"])
+
+
+@contextmanager
+def slow_mount(source: str, where: Path, delay_ms: float) -> Iterator[SlowMount]:
+    """`source`, read-only, each operation taking `delay_ms`; attributes are kept for 1 s."""
+    server = testbed("slowfs")
+    assert server is not None, no_slow_mount()
+    where.mkdir(parents=True, exist_ok=True)
+    command = [str(server), "--delay-ms", f"{delay_ms:g}", "--attr-timeout-s", "1"]
+    with subprocess.Popen([*command, source, str(where)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            if process.stdout.readline().strip() != b"ready":
+                raise SystemExit(f"slowfs could not mount {where}")
+            yield SlowMount(where)
+        finally:
+            process.terminate()
+            process.wait()
+            if os.path.ismount(where):
+                quiet(["umount", "--lazy", str(where)])

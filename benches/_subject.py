@@ -1,0 +1,112 @@
+"""Writes the programs that are measured: the same imports, stock or with fastpath.
+
+Both programs see the same interpreter, the same site-packages and the same `sys.path`; ours alone
+puts fastpath's directory in front of it for as long as it takes to import and install fastpath,
+inside the measured time. Stock never loads our extension. Each program is a plain file that can
+be read and run again by hand. For the programs in benches/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from _measure import Run, run
+
+DIGEST = Path(__file__).with_name("_digest.py")
+
+PATH = """\
+import sys
+from time import perf_counter as clock
+moved = {moved!r}
+sys.path[:] = {front!r} + [moved.get(entry, entry) for entry in sys.path]
+start = clock()
+"""
+INSTALL = """\
+sys.path.insert(0, {home!r})
+import fastpath
+assert fastpath.install(backend={backend!r}), "fastpath did not install"
+del sys.path[0]
+"""
+# Time inside PathFinder.find_spec, the outermost call only; installing counts as finding.
+FINDING = """\
+from importlib.machinery import PathFinder
+finding, depth, inner = clock() - start, 0, PathFinder.find_spec
+def find_spec(fullname, path=None, target=None):
+    global finding, depth
+    depth += 1
+    begin = clock()
+    try:
+        return inner(fullname, path, target)
+    finally:
+        depth -= 1
+        if not depth:
+            finding += clock() - begin
+PathFinder.find_spec = find_spec
+"""
+REPORT = 'print(clock() - start, globals().get("finding", 0.0))\n'
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One way of running the same imports."""
+
+    python: str
+    body: str
+    """The statements that import."""
+    fastpath: Path | None = None
+    """The directory that holds the fastpath package; None is stock."""
+    backend: str = "auto"
+    front: Sequence[str] = ()
+    """Entries put in front of `sys.path`."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Entries of `sys.path` to replace, old to new."""
+    finding: bool = False
+    """Whether to time PathFinder.find_spec, in stock and ours alike."""
+    prefix: Sequence[str] = ()
+    """A command that runs the interpreter, such as one that refuses io_uring."""
+
+    def program(self) -> str:
+        """The source that is run and timed."""
+        parts = [PATH.format(moved=self.moved, front=list(self.front))]
+        if self.fastpath is not None:
+            parts.append(INSTALL.format(home=str(self.fastpath), backend=self.backend))
+        if self.finding:
+            parts.append(FINDING)
+        return "".join([*parts, self.body.rstrip("\n") + "\n", REPORT])
+
+    def command(self, file: Path) -> list[str]:
+        """Write the program to `file`; the command that runs it.
+
+        Isolated (-I): the caller's environment and directory shall not take part.
+        """
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(self.program())
+        return [*self.prefix, self.python, "-I", str(file)]
+
+    def modules(self, file: Path) -> dict[str, list[object]]:
+        """Run the program once, untimed: every module it loaded, described by _digest.py."""
+        checked = file.with_name(f"{file.stem}-checked.py")
+        checked.parent.mkdir(parents=True, exist_ok=True)
+        checked.write_text(f"{self.program()}exec(open({str(DIGEST)!r}).read())\n")
+        output = run([*self.prefix, self.python, "-I", str(checked)]).output
+        described = json.loads(output.splitlines()[-1])
+        assert isinstance(described, dict)
+        return described
+
+
+def import_seconds(run: Run) -> float:
+    """From the first import to the last, installing included, as the program timed it."""
+    return float(run.output.split()[-2])
+
+
+def finding_seconds(run: Run) -> float:
+    """Inside PathFinder.find_spec, installing included; 0 if it was not asked for."""
+    return float(run.output.split()[-1])
+
+
+def differences(stock: dict[str, list[object]], ours: dict[str, list[object]]) -> list[str]:
+    """The names of the modules that are not the same in both, sorted; empty is identical."""
+    return sorted(n for n in stock.keys() | ours.keys() if stock.get(n) != ours.get(n))

@@ -1,0 +1,200 @@
+"""The command line but for ``run``: arguments in, text or JSON out, an exit code.
+
+Exit codes: 0 all is well, 1 a problem was found or the request refused, 2 the arguments or the
+environment are not valid. Errors are one line on standard error. Called by ``__main__``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import fastpath
+from fastpath import _enable, _explain, _status
+from fastpath._problem import Problem, report
+from fastpath._settings import BACKENDS, FRESHNESS
+
+_CODES = (
+    "exit codes: 0 all is well; 1 a problem was found, or the request refused; "
+    "2 invalid arguments or environment"
+)
+_EPILOGS = {
+    "": "example: python -m fastpath enable && python -m fastpath status",
+    "enable": "example: python -m fastpath enable --dry-run",
+    "disable": "example: python -m fastpath disable",
+    "status": "example: python -m fastpath status --json",
+    "explain": "example: python -m fastpath explain django.db sqlalchemy",
+    "run": (
+        "example: python -m fastpath run --backend threads manage.py check\n\n"
+        "exit codes: the program's own; 2 invalid arguments, or the script cannot be opened"
+    ),
+}
+_DESCRIPTIONS = {
+    "enable": (
+        "Make every interpreter of this environment start fastpath: write fastpath.pth into its "
+        "site-packages, then start a fresh interpreter to see that it works. Interpreters run "
+        "with -S do not read it; those with -I or -E do, and since they ignore the environment, "
+        "FASTPATH=0 does not turn fastpath off in them."
+    ),
+    "disable": "Remove what `enable` wrote. Running interpreters keep what they have.",
+    "status": (
+        "Tell whether fastpath is enabled here and active in this process, which engines are "
+        "usable and why others are not, which settings hold and who set them, and the counters."
+    ),
+    "explain": (
+        "Tell how each name is found: the path entries consulted, where each answer came from "
+        "(table, listing, probe, or stock importlib), the filesystem questions and microseconds "
+        "it cost. Nothing is executed: parents of a dotted name are followed by their specs, not "
+        "imported. A package that changes its __path__ when it runs is told as it lies on disk."
+    ),
+    "run": (
+        "Run one program under fastpath, as `python` would run it, with nothing installed in the "
+        "environment. Its child processes are not under fastpath; `enable` is for that."
+    ),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Parse the arguments, do what they ask, return the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return _HANDLERS[options.command](options)
+    except Problem as problem:
+        return report(problem)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the whole parser; ``run`` is in it for its help only (see ``_run``)."""
+    top = argparse.ArgumentParser(
+        prog="python -m fastpath",
+        description="Python imports that ask the filesystem once.",
+        epilog=f"{_EPILOGS['']}\n\n{_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"fastpath {fastpath.__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_enable(_command(commands, "enable", "start fastpath with every interpreter here"))
+    _add_changes(_command(commands, "disable", "remove what enable wrote"))
+    _add_json(_command(commands, "status", "enabled? active? which engine, and why"))
+    explain = _command(commands, "explain", "how a name is found, and at what cost")
+    explain.add_argument("names", nargs="+", metavar="NAME", help="a module's full dotted name")
+    _add_json(explain)
+    _add_run(_command(commands, "run", "one program under fastpath, nothing installed"))
+    return top
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+) -> argparse.ArgumentParser:
+    epilog = _EPILOGS[name] if name == "run" else f"{_EPILOGS[name]}\n\n{_CODES}"
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=_wrapped(_DESCRIPTIONS[name]),
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _wrapped(text: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text, 79)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def _add_changes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--user", action="store_true", help="the user's site-packages, not the environment's"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="tell what would change; change nothing"
+    )
+    _add_json(command)
+
+
+def _add_enable(command: argparse.ArgumentParser) -> None:
+    _add_changes(command)
+    command.add_argument(
+        "--break-system-packages",
+        action="store_true",
+        help="write into an environment that the operating system manages (PEP 668)",
+    )
+    command.add_argument(
+        "--start-file",
+        action="store_true",
+        help="write fastpath.start (PEP 829) too, on CPython 3.15 to 3.17, where it is not yet "
+        "needed and makes every start slower than the .pth alone",
+    )
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.usage = (
+        "python -m fastpath run [--backend B] [--freshness F] "
+        "(SCRIPT | -m MODULE | -c CODE) [ARGUMENT ...]"
+    )
+    command.add_argument("--backend", metavar="B", help=", ".join(BACKENDS))
+    command.add_argument("--freshness", metavar="F", help=", ".join(FRESHNESS))
+    command.add_argument("-m", metavar="MODULE", help="run a module, as python -m")
+    command.add_argument("-c", metavar="CODE", help="run a string, as python -c")
+    command.add_argument("script", metavar="SCRIPT", help="a file, directory or zip, as python")
+
+
+def _run_enable(options: argparse.Namespace) -> int:
+    changes = _enable.enable(
+        user=options.user,
+        dry_run=options.dry_run,
+        start_file=options.start_file,
+        break_system_packages=options.break_system_packages,
+    )
+    _print_changes(changes, options)
+    if not options.json and not options.dry_run:
+        print(f"verified: a fresh {sys.executable} comes up with fastpath installed")
+    return 0
+
+
+def _run_disable(options: argparse.Namespace) -> int:
+    changes = _enable.disable(user=options.user, dry_run=options.dry_run)
+    _print_changes(changes, options)
+    if not options.json and not changes:
+        print("nothing to remove: fastpath is not enabled there")
+    return 0
+
+
+def _print_changes(changes: list[_enable.Change], options: argparse.Namespace) -> None:
+    if options.json:
+        files = [{"path": str(path), "change": change} for path, change in changes]
+        print(json.dumps({"dry_run": options.dry_run, "files": files}))
+        return
+    for path, change in changes:
+        would = options.dry_run and change != "unchanged"
+        print(f"{path}: {'would be ' if would else ''}{change}")
+
+
+def _run_status(options: argparse.Namespace) -> int:
+    status = _status.gather()
+    print(json.dumps(status) if options.json else _status.render(status))
+    _status.check(status)
+    return 0
+
+
+def _run_explain(options: argparse.Namespace) -> int:
+    explanations = _explain.explain(options.names)
+    if options.json:
+        print(json.dumps(explanations))
+    else:
+        print("\n\n".join(map(_explain.render, explanations)))
+    _explain.check(explanations)
+    return 0
+
+
+_HANDLERS = {
+    "enable": _run_enable,
+    "disable": _run_disable,
+    "status": _run_status,
+    "explain": _run_explain,
+}

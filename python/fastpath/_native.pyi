@@ -1,0 +1,123 @@
+"""The native module: the batched finder and its face.
+
+Everything public is re-exported by ``fastpath``; import it from there.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Literal, TypeAlias, TypedDict, type_check_only
+
+_Backend: TypeAlias = Literal["auto", "serial", "threads", "uring"]
+_Freshness: TypeAlias = Literal["auto", "strict", "sealed"]
+_Cache: TypeAlias = Literal["auto", "off"]
+
+__version__: str
+
+@type_check_only
+class Stats(TypedDict):
+    """The counters of this process since fastpath was first installed in it."""
+
+    installed: bool
+    backend: str
+    freshness: str
+    cache: str
+    lookups: int
+    """Calls of ``PathFinder.find_spec`` answered by us or handed to stock importlib."""
+    hit: int
+    """Answers from the table."""
+    revalidated: int
+    """Answers from the table after a directory's generation was checked and found unchanged."""
+    miss: int
+    """Answers that needed the filesystem."""
+    stale: int
+    """Table entries thrown away because their directory had changed."""
+    asked: int
+    """Path entries left to stock importlib (foreign hooks, zips, what we may not read)."""
+    batches: int
+    """Batches of questions sent to the filesystem."""
+    probes_serial: int
+    """Paths probed by one system call after another."""
+    probes_threads: int
+    """Paths probed by threads."""
+    probes_uring: int
+    """Paths probed through io_uring."""
+    listings: int
+    """Directories listed."""
+
+@type_check_only
+class ConsultedEntry(TypedDict):
+    """One path entry's part in an explanation."""
+
+    entry: str
+    finder: str
+    answer: Literal["found", "portion", "absent", "skipped", "asked"]
+    source: Literal["table", "listing", "probe", "stock"]
+    calls: int
+    """Questions to the filesystem."""
+    us: float
+    """Microseconds."""
+
+@type_check_only
+class Explanation(TypedDict):
+    """How one name is found."""
+
+    name: str
+    answer: Literal["found", "namespace", "absent", "not path based"]
+    origin: str | None
+    """The file, when found."""
+    locations: list[str] | None
+    """The directories of a package or namespace package."""
+    entries: list[ConsultedEntry]
+    calls: int
+    us: float
+
+def install(
+    *, backend: _Backend = "auto", freshness: _Freshness = "auto", cache: _Cache = "auto"
+) -> bool:
+    """Replace the body of ``PathFinder.find_spec`` with the native one; tell whether it is active.
+
+    ``backend`` chooses the engine that asks the filesystem; ``"auto"`` measures. ``freshness``
+    says when a directory is checked again before an answer from the table is given: ``"auto"``
+    while that costs at most 2 % of elapsed time, ``"strict"`` always, ``"sealed"`` never before
+    ``importlib.invalidate_caches()``. ``cache`` is reserved for answers shared between
+    processes; nothing is shared yet, whichever is asked.
+
+    An argument other than ``"auto"`` wins over FASTPATH_BACKEND and FASTPATH_FRESHNESS. Returns
+    False, changing nothing, under FASTPATH=0 and on an interpreter it does not know. Called
+    again with other settings, it starts over with those. Raises ValueError or TypeError for a
+    bad argument, naming it and the allowed ones.
+    """
+
+def uninstall() -> None:
+    """Put the original body of ``PathFinder.find_spec`` back. Harmless when not installed."""
+
+def is_installed() -> bool:
+    """Tell whether the native body is in place in this process."""
+
+def stats() -> Stats:
+    """Return the counters of this process and the settings in force."""
+
+def probe(
+    paths: Iterable[str | bytes | os.PathLike[str] | os.PathLike[bytes]],
+    *,
+    backend: _Backend = "auto",
+) -> list[os.stat_result | None]:
+    """Ask about every path in one batch; an ``os.stat_result``, or None, for each.
+
+    Symbolic links are followed. None means that ``os.stat`` would raise an OSError. Results are
+    in the order of ``paths``. Raises ValueError or TypeError for a bad argument.
+    """
+
+def backends() -> dict[str, str | None]:
+    """Return each engine's name with None if it is usable here, else with the reason why not."""
+
+def explain(name: str) -> Explanation:
+    """Tell how ``name`` is found, entry by entry, without importing it or its parents."""
+
+def _start() -> bool:
+    """Install as the environment asks; called when an interpreter starts.
+
+    Reads FASTPATH, FASTPATH_BACKEND, FASTPATH_FRESHNESS and FASTPATH_DEBUG (none of them under
+    -E or -I) and tells whether fastpath is active. Never raises; silent unless FASTPATH_DEBUG
+    asks.
+    """
