@@ -36,6 +36,8 @@ class Bench:
     work: str
     """As the interpreter sees it; short, because sockets are made below it."""
     pythons: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    """Environment variables of the test processes, in both environments alike."""
 
     def outside(self, name: str) -> Path:
         """Where this machine sees the file `name` of the work directory."""
@@ -63,7 +65,7 @@ class Bench:
             f"test.{module}",
             WITNESS,
         ]
-        env = places.environment(self.interpreter.root)
+        env = places.environment(self.interpreter.root) | self.settings
         began = time.monotonic()
         done = self.runner.run(self.interpreter.command(argv, cwd), env=env, seconds=timeout + 30)
         seconds = time.monotonic() - began

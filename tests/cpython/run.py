@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import signal
 import sys
 import threading
 import time
@@ -94,6 +96,7 @@ class Progress:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options = arguments(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = suite.modules(options.tests)
     interpreters, unusable = places.find(options.python, options.sid_root, names)
     for line in unusable:
@@ -175,6 +178,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="further rounds of a module that differs (default: 1)",
     )
     add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FASTPATH_X=Y",
+        dest="settings",
+        help="a setting for the test processes, such as FASTPATH_BACKEND=uring",
+    )
+    add(
         "--json",
         type=Path,
         metavar="FILE",
@@ -186,6 +197,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--control compares stock with stock: it takes no --wheel")
     if options.wheel and not options.wheel.is_file():
         parser.error(f"--wheel: no such file: {options.wheel}")
+    if not all(re.fullmatch(r"FASTPATH_\w+=.*", one) for one in options.settings):
+        parser.error("--set takes FASTPATH_SOMETHING=VALUE: fastpath's settings only")
+    options.settings = dict(one.split("=", 1) for one in options.settings)
     if options.jobs < 1 or options.timeout < 1 or options.retries < 0:
         parser.error("--jobs and --timeout must be at least 1, --retries at least 0")
     return options
@@ -207,6 +221,7 @@ def test(
         return []
     control: bool = options.control
     with bench(interpreter, options.wheel, runner, keep=options.keep) as made:
+        made.settings = options.settings
         if options.keep:
             progress.say(f"{interpreter.version:8} output and environments in {made.outside('')}")
         by_name = first_rounds(made, shipped, options, progress)

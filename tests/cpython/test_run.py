@@ -182,6 +182,7 @@ class FakeBench:
 
     def __init__(self, given: dict[str, list[tuple[Run, Run]]]) -> None:
         self.interpreter = Interpreter("3.13.0", "python", frozenset(given))
+        self.settings: dict[str, str] = {}
         self.given = {name: list(each) for name, each in given.items()}
         self.asked: list[str] = []
 
@@ -295,6 +296,7 @@ def test_nothing_to_run_exits_77(
         ["--retries", "-1"],
         ["--wheel", "/no/such.whl"],
         ["--control", "--wheel", __file__],
+        ["--set", "PYTHONPATH=x"],
         ["x"],
     ],
 )
