@@ -27,6 +27,9 @@ const MOST: usize = 64;
 /// What starting a helper costs, in nanoseconds.
 const HIRE_NS: u64 = 15_000;
 
+/// The part of its waiting that a slow call earns if the one before it was quick.
+const ALONE: u64 = 16;
+
 /// Helpers that are paid for in advance where the user asked for threads.
 const ADVANCE: u64 = 16;
 
@@ -75,19 +78,23 @@ where
     let work = |path: &Path, pace: &mut Pace| {
         let answer = (job.ask)(path);
         let waited = pace.lap();
-        memory.note((job.place)(path), waited);
+        memory.note(|| (job.place)(path), waited);
         (answer, waited)
     };
-    let mut purse = match opening {
+    let mut purse = Purse::new(match opening {
         Opening::Many => ADVANCE * HIRE_NS,
         Opening::Alone => memory.expect(paths.iter().map(|path| (job.place)(path))),
-    };
+    });
     let mut answers = Vec::with_capacity(paths.len());
     let mut pace = Pace::start();
-    while purse < HIRE_NS && answers.len() < paths.len() {
-        let (answer, waited) = work(paths[answers.len()], &mut pace);
-        answers.push(answer);
-        purse += waited;
+    for path in paths {
+        if purse.helpers() > 0 {
+            break;
+        }
+        answers.push((job.ask)(path));
+        let waited = pace.lap();
+        memory.note(|| (job.place)(path), waited);
+        purse.earn(waited);
     }
     let alone = answers.len();
     let rest = &paths[alone..];
@@ -99,6 +106,39 @@ where
         answers.extend(filled.map(|(slot, path)| slot.unwrap_or_else(|| (job.ask)(path))));
     }
     Outcome { answers, alone }
+}
+
+/// What there is to spend on helpers.
+struct Purse {
+    ns: u64,
+    /// Whether the last call was slow.
+    slow: bool,
+}
+
+impl Purse {
+    fn new(ns: u64) -> Self {
+        Self { ns, slow: false }
+    }
+
+    /// A call waited so long. One slow call alone may be a disk that has now read the whole
+    /// directory, or the cold beginning of a path: it earns little. Two in a row are a slow place.
+    fn earn(&mut self, waited_ns: u64) {
+        self.ns += if self.slow { waited_ns } else { waited_ns / ALONE };
+        self.slow = waited_ns > 0;
+    }
+
+    /// How many helpers that pays for.
+    fn helpers(&self) -> usize {
+        (self.ns / HIRE_NS) as usize
+    }
+
+    /// Spends it all. Nothing is saved up: what could not be spent when calls were slow would be
+    /// spent when it is not needed.
+    fn empty(&mut self) -> usize {
+        let helpers = self.helpers();
+        self.ns = 0;
+        helpers
+    }
 }
 
 /// Neighbouring paths, and where their answers go.
@@ -126,7 +166,7 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
     }
 
     /// Works until nothing is left, hiring as the purse allows.
-    fn finish(self, mut purse: u64) {
+    fn finish(self, mut purse: Purse) {
         std::thread::scope(|scope| {
             let mut hired = Vec::new();
             self.hire(scope, &mut hired, &mut purse);
@@ -135,8 +175,8 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
                 for (path, slot) in paths.iter().zip(slots) {
                     let (answer, waited) = (self.work)(path, &mut pace);
                     *slot = Some(answer);
-                    purse += waited;
-                    if purse >= HIRE_NS {
+                    purse.earn(waited);
+                    if purse.helpers() > 0 {
                         self.hire(scope, &mut hired, &mut purse);
                         pace = Pace::start();
                     }
@@ -155,12 +195,10 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         hired: &mut Vec<ScopedJoinHandle<'scope, ()>>,
-        purse: &mut u64,
+        purse: &mut Purse,
     ) {
         let free = MOST.saturating_sub(self.helpers.load(Relaxed));
-        let wanted = self.chunks.len().min(free) as u64;
-        let affordable = wanted.min(*purse / HIRE_NS);
-        for _ in 0..affordable {
+        for _ in 0..purse.empty().min(free).min(self.chunks.len()) {
             // The first ones may be through already.
             if self.chunks.is_empty() {
                 break;
@@ -175,8 +213,6 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
                 }
             }
         }
-        // Nothing is saved up: what could not be spent now would be spent when it is not needed.
-        *purse = 0;
     }
 
     fn help(&self) {

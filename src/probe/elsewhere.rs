@@ -3,7 +3,7 @@
 /// Threads that slept.
 pub(super) mod naps {
     /// Not known: every slow call counts as one that slept.
-    pub(in super::super) fn count() -> Option<i64> {
+    pub(in super::super) fn count() -> Option<isize> {
         None
     }
 }

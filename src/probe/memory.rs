@@ -2,65 +2,67 @@
 //!
 //! For `crew` and [`super::Prober`]. A hint and nothing more: it moves work between engines that
 //! give the same answers. A fixed number of slots, shared by places whose hashes meet; no path is
-//! kept, nothing is locked, and while nothing was ever slow a look costs one load.
+//! kept, nothing is locked, and until something was slow a look costs one load.
+//!
+//! A place is a directory, and costs what the calls for paths in it cost. One that was never
+//! asked is taken to be as slow as the directory it lies in: packages are imported from the
+//! outside to the inside, so that one is known.
 
 use std::hash::{Hash, Hasher};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use rustc_hash::FxHasher;
 
-const SLOTS: usize = 256;
+const SLOTS: usize = 1024;
 
 /// Waiting that is worth remembering, in nanoseconds: a network or a user-space filesystem. A
-/// disk is quicker, and the second call in a cold directory is quick anyway.
-const WORTH_NS: u32 = 250_000;
+/// disk is quicker, and its second call in the same directory is quick anyway.
+const WORTH_NS: u32 = 400_000;
 
-/// What a call cost lately, by place. A place is the directory in which a path lies.
+/// What a slot says of a place that was never asked, and of one that is quick. All else are
+/// nanoseconds, at least `WORTH_NS`.
+const UNKNOWN: u32 = 0;
+const QUICK: u32 = 1;
+
+/// What a call cost lately, by place.
 pub(super) struct Memory {
-    /// Nanoseconds, at least `WORTH_NS`; or 0.
     slots: [AtomicU32; SLOTS],
-    /// How many slots are not 0.
-    marked: AtomicU32,
+    /// Whether anything was ever slow. Until then nothing is looked up and nothing noted.
+    any: AtomicBool,
 }
 
 impl Memory {
     /// How long the calls in these places will wait, in nanoseconds, for all of the batch but
     /// its slowest call: what company could save.
     pub(super) fn expect<'p>(&self, places: impl Iterator<Item = &'p [u8]>) -> u64 {
-        if self.marked.load(Relaxed) == 0 {
+        if !self.any.load(Relaxed) {
             return 0;
         }
-        let costs = places.map(|place| u64::from(self.slot(place).load(Relaxed)));
+        let costs = places.map(|place| u64::from(self.cost(place)));
         let (sum, max) = costs.fold((0, 0), |(sum, max), ns| (sum + ns, ns.max(max)));
         sum - max
     }
 
-    /// A call in this place waited so many nanoseconds. Quick calls wear the mark off: three or
-    /// four in a row where it stood at 2 ms.
-    pub(super) fn note(&self, place: &[u8], waited_ns: u64) {
+    /// A call for this path waited so many nanoseconds. Quick calls wear a slow mark off by
+    /// halves, as some calls are quick everywhere.
+    pub(super) fn note<'p>(&self, place: impl FnOnce() -> &'p [u8], waited_ns: u64) {
         let waited_ns = u32::try_from(waited_ns).unwrap_or(u32::MAX);
         if waited_ns >= WORTH_NS {
-            self.turn(self.slot(place), |_| waited_ns);
-        } else if self.marked.load(Relaxed) != 0 {
-            let worn = |ns: u32| if ns / 2 < WORTH_NS { 0 } else { ns / 2 };
-            self.turn(self.slot(place), worn);
+            self.any.store(true, Relaxed);
+            self.slot(place()).store(waited_ns, Relaxed);
+        } else if self.any.load(Relaxed) {
+            let slot = self.slot(place());
+            let half = slot.load(Relaxed) / 2;
+            slot.store(if half < WORTH_NS { QUICK } else { half }, Relaxed);
         }
     }
 
-    /// Changes a slot, and `marked` along with it.
-    fn turn(&self, slot: &AtomicU32, change: impl Fn(u32) -> u32) {
-        let Ok(old) = slot.fetch_update(Relaxed, Relaxed, |old| {
-            let new = change(old);
-            (new != old).then_some(new)
-        }) else {
-            return;
-        };
-        match (old, change(old)) {
-            (0, _) => self.marked.fetch_add(1, Relaxed),
-            (_, 0) => self.marked.fetch_sub(1, Relaxed),
-            _ => 0,
-        };
+    fn cost(&self, place: &[u8]) -> u32 {
+        match self.slot(place).load(Relaxed) {
+            UNKNOWN => self.slot(dirname(place)).load(Relaxed),
+            known => known,
+        }
     }
 
     fn slot(&self, place: &[u8]) -> &AtomicU32 {
@@ -72,26 +74,32 @@ impl Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { slots: [const { AtomicU32::new(0) }; SLOTS], marked: AtomicU32::new(0) }
+        Self { slots: [const { AtomicU32::new(UNKNOWN) }; SLOTS], any: AtomicBool::new(false) }
     }
 }
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Memory({} slow)", self.marked.load(Relaxed))
+        let slow = self.slots.iter().filter(|slot| slot.load(Relaxed) >= WORTH_NS).count();
+        write!(f, "Memory({slow} slow)")
     }
 }
 
-/// The place in which a path lies: all of it up to its last separator.
+/// The place whose slowness a path shares: the directory in which it lies.
 pub(super) fn parent(path: &Path) -> &[u8] {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let end = bytes.iter().rposition(|&b| std::path::is_separator(char::from(b)));
-    &bytes[..end.unwrap_or(0)]
+    dirname(path.as_os_str().as_encoded_bytes())
 }
 
-/// The place that a directory is: where those paths lie that are in it.
+/// The place whose slowness the listing of a directory shares: where those paths lie that are in
+/// it.
 pub(super) fn itself(dir: &Path) -> &[u8] {
     dir.as_os_str().as_encoded_bytes()
+}
+
+/// All of it up to its last separator; nothing, if there is none.
+fn dirname(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|&b| std::path::is_separator(char::from(b)));
+    &bytes[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -107,28 +115,36 @@ mod tests {
     #[test]
     fn the_slowest_call_is_nobody_s_to_save() {
         let memory = Memory::default();
-        memory.note(b"/far", MS);
-        assert_eq!(expect(&memory, &[b"/far", b"/near"]), 0);
+        memory.note(|| b"/far", MS);
+        assert_eq!(expect(&memory, &[b"/far", b"/near"]), u64::from(UNKNOWN));
         assert_eq!(expect(&memory, &[b"/far", b"/far", b"/near"]), MS);
     }
 
     #[test]
     fn quick_calls_wear_a_mark_off() {
         let memory = Memory::default();
-        memory.note(b"/far", MS);
-        memory.note(b"/far", 0);
+        memory.note(|| b"/far", MS);
+        memory.note(|| b"/far", 0);
         assert_eq!(expect(&memory, &[b"/far", b"/far"]), MS / 2);
-        memory.note(b"/far", 0);
-        memory.note(b"/far", 0);
-        assert_eq!(expect(&memory, &[b"/far", b"/far"]), 0);
-        assert_eq!(memory.marked.load(Relaxed), 0);
+        memory.note(|| b"/far", 0);
+        assert_eq!(expect(&memory, &[b"/far", b"/far"]), u64::from(QUICK));
+    }
+
+    #[test]
+    fn an_unknown_place_is_as_slow_as_the_one_it_lies_in() {
+        let memory = Memory::default();
+        memory.note(|| b"/far", MS);
+        assert_eq!(expect(&memory, &[b"/far/new", b"/far/newer"]), MS);
+        memory.note(|| b"/far/new", 0);
+        assert_eq!(expect(&memory, &[b"/far/new", b"/far/new"]), u64::from(QUICK));
     }
 
     #[test]
     fn what_a_disk_costs_is_not_kept() {
         let memory = Memory::default();
-        memory.note(b"/disk", 100_000);
-        assert_eq!(memory.marked.load(Relaxed), 0);
+        memory.note(|| b"/disk", 100_000);
+        assert!(!memory.any.load(Relaxed));
+        assert_eq!(expect(&memory, &[b"/disk", b"/disk"]), 0);
     }
 
     #[test]

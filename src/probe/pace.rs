@@ -17,7 +17,7 @@ const QUICK: Duration = Duration::from_micros(20);
 /// Times the calls of one thread, one after the other.
 pub(super) struct Pace {
     last: Instant,
-    naps: Option<i64>,
+    naps: Option<isize>,
 }
 
 impl Pace {
@@ -28,6 +28,7 @@ impl Pace {
 
     /// The call that began at the last lap has ended: how long it waited, in nanoseconds; 0 if
     /// it was quick or never slept. The next call begins now.
+    #[inline]
     pub(super) fn lap(&mut self) -> u64 {
         let now = Instant::now();
         let took = now - self.last;
@@ -35,6 +36,7 @@ impl Pace {
         if took < QUICK { 0 } else { self.slept(took) }
     }
 
+    #[cold]
     fn slept(&mut self, took: Duration) -> u64 {
         let naps = system::naps::count();
         let slept = naps.is_none() || naps != self.naps;

@@ -1,0 +1,288 @@
+//! What the engines cost, and how close the automatic choice comes to the best of them.
+//!
+//! ```text
+//! cargo bench --no-default-features --bench probe                        criterion, per engine
+//! cargo bench --no-default-features --bench probe -- --regret            auto against the best
+//! cargo bench --no-default-features --bench probe -- --regret cold --json
+//! ```
+//!
+//! Every engine's answer is compared with the serial one's before anything is measured. The runs
+//! of the engines are interleaved, so that a noisy neighbour disturbs them all alike; figures are
+//! medians. `auto` is a prober that was used there before, `auto first` one that never was.
+//!
+//! Three beds: hot and cold files on the filesystem of the build directory (cold needs root, to
+//! drop the kernel's caches), and absent names on a slow mount named by `FASTPATH_BENCH_SLOW`.
+//! A bed that cannot be had is skipped with a line that says so.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cpu_time::ProcessTime;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use fastpath::probe::{Backend, Engine, Prober, availability};
+
+const SIZES: [usize; 3] = [10, 300, 3000];
+const ONLY: [Engine; 3] = Engine::ALL;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
+    let tree = Tree::make();
+    if has("--regret") {
+        let bed = args.iter().find(|arg| !arg.starts_with("--")).map_or("", String::as_str);
+        let rows = regret(&tree, bed);
+        print!("{}", if has("--json") { json(&rows) } else { table(&rows) });
+        return;
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    engines(&mut criterion, &tree);
+    criterion.final_summary();
+}
+
+/// Files and absent names on the filesystem of the build directory, thirty files to a directory.
+struct Tree {
+    root: tempfile::TempDir,
+}
+
+impl Tree {
+    fn make() -> Self {
+        let place = env!("CARGO_TARGET_TMPDIR");
+        let root = tempfile::tempdir_in(place).expect("a directory below the build directory");
+        for path in Self::paths(root.path(), SIZES[2], "py") {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "pass\n").unwrap();
+        }
+        let tree = Self { root };
+        for path in tree.spread(SIZES[2]) {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        tree
+    }
+
+    fn paths(root: &Path, count: usize, suffix: &str) -> Vec<PathBuf> {
+        let name = |i| root.join(format!("package{:03}/module{i:04}.{suffix}", i / 30));
+        (0..count).map(name).collect()
+    }
+
+    /// As a first look along a long path goes: every name in a directory of its own.
+    fn spread(&self, count: usize) -> Vec<PathBuf> {
+        let name = |i| self.root.path().join(format!("entry{i:04}/module.py"));
+        (0..count).map(name).collect()
+    }
+
+    fn present(&self, count: usize) -> Vec<PathBuf> {
+        Self::paths(self.root.path(), count, "py")
+    }
+
+    fn absent(&self, count: usize) -> Vec<PathBuf> {
+        Self::paths(self.root.path(), count, "so")
+    }
+}
+
+fn usable() -> impl Iterator<Item = Engine> {
+    ONLY.into_iter().filter(|engine| match availability(*engine) {
+        Ok(()) => true,
+        Err(why) => {
+            eprintln!("skipped: engine {}: {why}", engine.name());
+            false
+        }
+    })
+}
+
+fn check(prober: &Prober, paths: &[&Path]) {
+    let oracle = Prober::new(Backend::Only(Engine::Serial)).stat(paths);
+    assert!(prober.stat(paths) == oracle, "an engine and the oracle disagree");
+}
+
+/// Criterion: each engine on hot files and on hot absent names.
+fn engines(criterion: &mut Criterion, tree: &Tree) {
+    let backends: Vec<Backend> =
+        usable().map(Backend::Only).chain(std::iter::once(Backend::Auto)).collect();
+    for (what, all) in [("present", tree.present(SIZES[2])), ("absent", tree.absent(SIZES[2]))] {
+        let mut group = criterion.benchmark_group(format!("hot {what}"));
+        group.sample_size(10).measurement_time(Duration::from_millis(700));
+        group.warm_up_time(Duration::from_millis(200));
+        for size in SIZES {
+            let paths: Vec<&Path> = all[..size].iter().map(PathBuf::as_path).collect();
+            group.throughput(Throughput::Elements(size as u64));
+            for backend in &backends {
+                let prober = Prober::new(*backend);
+                check(&prober, &paths);
+                group.bench_function(BenchmarkId::new(backend.name(), size), |b| {
+                    b.iter(|| black_box(prober.stat(black_box(&paths))));
+                });
+            }
+        }
+    }
+}
+
+/// What one contender's run costs.
+#[derive(Clone, Copy)]
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// One bed and size: the median cost of each contender.
+struct Row {
+    bed: &'static str,
+    size: usize,
+    costs: Vec<(&'static str, Cost)>,
+}
+
+impl Row {
+    fn of(&self, name: &str) -> Option<Cost> {
+        self.costs.iter().find(|(n, _)| *n == name).map(|(_, cost)| *cost)
+    }
+
+    /// The engine with the least wall time.
+    fn best(&self) -> (&'static str, Cost) {
+        let engines = self.costs.iter().filter(|(n, _)| !n.starts_with("auto"));
+        *engines.min_by_key(|(_, cost)| cost.wall).expect("serial is always there")
+    }
+}
+
+/// A row for every size on every bed whose name contains `only`.
+fn regret(tree: &Tree, only: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut bed = |bed: &'static str, paths: &dyn Fn(usize) -> Vec<PathBuf>, effort: &Effort| {
+        if bed.contains(only) {
+            rows.extend(SIZES.map(|size| row(bed, &paths(size), effort)));
+        }
+    };
+    let hot = Effort { rounds: 41, paths: 9000, before: &|| () };
+    bed("hot present", &|size| tree.present(size), &hot);
+    bed("hot absent", &|size| tree.absent(size), &hot);
+    if drop_caches() {
+        let cold = Effort { rounds: 15, paths: 1, before: &|| assert!(drop_caches()) };
+        bed("cold dense", &|size| tree.present(size), &cold);
+        bed("cold spread", &|size| tree.spread(size), &cold);
+    } else {
+        eprintln!("skipped: cold caches: only root may drop them");
+    }
+    match std::env::var_os("FASTPATH_BENCH_SLOW") {
+        Some(dir) => {
+            let name = |i| Path::new(&dir).join(format!("absent{i:04}"));
+            let slow = Effort { rounds: 9, paths: 1, before: &|| () };
+            bed("slow absent", &|size| (0..size).map(name).collect(), &slow);
+        }
+        None => eprintln!("skipped: slow mount: FASTPATH_BENCH_SLOW names none"),
+    }
+    rows
+}
+
+/// How a bed is measured.
+struct Effort<'a> {
+    /// Samples of each contender.
+    rounds: usize,
+    /// Batches are repeated within a sample until it has asked so many paths.
+    paths: usize,
+    /// Done before each sample, unmeasured.
+    before: &'a dyn Fn(),
+}
+
+/// Empties the page, dentry and inode caches (proc(5), `drop_caches`). False without the right.
+fn drop_caches() -> bool {
+    Command::new("sync").status().is_ok_and(|s| s.success())
+        && std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok()
+}
+
+/// Medians over interleaved rounds; each sample is the mean of its batches.
+fn row(bed: &'static str, paths: &[PathBuf], effort: &Effort) -> Row {
+    let repeat = effort.paths.div_ceil(paths.len());
+    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    let mut contenders: Vec<(&'static str, Prober, Vec<Cost>)> = usable()
+        .map(|engine| (engine.name(), Prober::new(Backend::Only(engine)), Vec::new()))
+        .collect();
+    contenders.push(("auto", Prober::new(Backend::Auto), Vec::new()));
+    contenders.push(("auto first", Prober::new(Backend::Auto), Vec::new()));
+    for (_, prober, _) in &contenders {
+        check(prober, &paths);
+    }
+    for round in 0..effort.rounds {
+        let count = contenders.len();
+        for turn in 0..count {
+            let (name, prober, costs) = &mut contenders[(round + turn) % count];
+            (effort.before)();
+            let fresh = || Prober::new(Backend::Auto);
+            costs.push(if *name == "auto first" {
+                sample(repeat, || fresh().stat(&paths))
+            } else {
+                sample(repeat, || prober.stat(&paths))
+            });
+        }
+    }
+    let costs = contenders.into_iter().map(|(name, _, costs)| (name, median(&costs))).collect();
+    Row { bed, size: paths.len(), costs }
+}
+
+fn sample<T>(repeat: usize, mut batch: impl FnMut() -> T) -> Cost {
+    let (wall, cpu) = (Instant::now(), ProcessTime::now());
+    for _ in 0..repeat {
+        black_box(batch());
+    }
+    let n = repeat as u32;
+    Cost { wall: wall.elapsed() / n, cpu: cpu.elapsed() / n }
+}
+
+fn median(costs: &[Cost]) -> Cost {
+    let middle = |of: fn(&Cost) -> Duration| {
+        let mut all: Vec<Duration> = costs.iter().map(of).collect();
+        all.sort();
+        all[all.len() / 2]
+    };
+    Cost { wall: middle(|c| c.wall), cpu: middle(|c| c.cpu) }
+}
+
+/// Past the bound: more than 10 % and more than 30 µs above the best engine.
+fn is_over(cost: Cost, best: Cost) -> bool {
+    let more = cost.wall.saturating_sub(best.wall);
+    more > best.wall / 10 && more > Duration::from_micros(30)
+}
+
+fn table(rows: &[Row]) -> String {
+    let names = ["serial", "threads", "uring", "auto", "auto first"];
+    let mut out = String::from("\nwall (CPU) of a batch, milliseconds\n\n");
+    let _ = write!(out, "{:<13}{:>5}", "", "paths");
+    for name in names {
+        let _ = write!(out, "{name:>18}");
+    }
+    let _ = writeln!(out, "   best     auto/best   first/best");
+    for row in rows {
+        let _ = write!(out, "{:<13}{:>5}", row.bed, row.size);
+        for name in names {
+            let text = row.of(name).map_or("-".into(), |c| {
+                format!("{:.3} ({:.3})", c.wall.as_secs_f64() * 1e3, c.cpu.as_secs_f64() * 1e3)
+            });
+            let _ = write!(out, "{text:>18}");
+        }
+        let (name, best) = row.best();
+        let _ = write!(out, "   {name:<8}");
+        for auto in ["auto", "auto first"] {
+            let cost = row.of(auto).expect("auto always runs");
+            let ratio = cost.wall.as_secs_f64() / best.wall.as_secs_f64();
+            let mark = if is_over(cost, best) { " over" } else { "     " };
+            let _ = write!(out, "{ratio:>7.2}{mark}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn json(rows: &[Row]) -> String {
+    let us = |d: Duration| d.as_secs_f64() * 1e6;
+    let one = |row: &Row| {
+        let costs: Vec<String> = row
+            .costs
+            .iter()
+            .map(|(n, c)| {
+                format!("\"{n}\":{{\"wall_us\":{:.1},\"cpu_us\":{:.1}}}", us(c.wall), us(c.cpu))
+            })
+            .collect();
+        format!("{{\"bed\":\"{}\",\"paths\":{},{}}}", row.bed, row.size, costs.join(","))
+    };
+    format!("[{}]\n", rows.iter().map(one).collect::<Vec<_>>().join(",\n "))
+}

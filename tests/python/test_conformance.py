@@ -1,0 +1,58 @@
+"""Every conformance case, played to stock and to a subject: what they saw must be equal.
+
+The subjects are a pure copy of stock (which proves the oracle sane) and fastpath in its modes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cases_entries
+import cases_hooks
+import cases_layout
+import cases_names
+import cases_statement
+import pytest
+from oracle import differing
+from subjects import COPY, OURS, STOCK, Subject
+from world import Case, play
+
+CASES: dict[str, Case] = {}
+for _module in (cases_layout, cases_entries, cases_names, cases_hooks, cases_statement):
+    assert not CASES.keys() & _module.CASES.keys(), "two cases share a name"
+    CASES.update(_module.CASES)
+
+# Cases in which a new file shadows one found before: `auto` may notice that a moment later.
+SHADOWING = {"an_earlier_directory_shadows", "files_come_and_go", "reload", "entries_come_and_go"}
+
+
+def seen_by(subject: Subject, case: Case, base: Path, told: bool) -> list[object]:
+    """What `case` saw while `subject` answered."""
+    with subject.active():
+        return play(case, base, subject.name, invalidating=told)
+
+
+def differences(case: Case, subject: Subject, base: Path) -> list[str]:
+    """A line for each thing that `subject` does otherwise than stock in `case`."""
+    if case.__name__ in cases_statement.CASES:
+        # Statements make the standard library import parts of itself, the first time only.
+        seen_by(STOCK, case, base / "warm", told=False)
+    told = subject.sealed or (subject.bounded and case.__name__ in SHADOWING)
+    ours = seen_by(subject, case, base, told)
+    stock = seen_by(STOCK, case, base, told)
+    assert stock, "a case that sees nothing proves nothing"
+    return list(differing(stock, ours))
+
+
+@pytest.mark.parametrize("subject", [COPY, *OURS], ids=lambda s: s.name)
+@pytest.mark.parametrize("name", CASES)
+def test_same_as_stock(name: str, subject: Subject, tmp_path: Path) -> None:
+    found = differences(CASES[name], subject, open_to_all(tmp_path))
+    assert not found, "\n".join(found[:20])
+
+
+def open_to_all(base: Path) -> Path:
+    """Let an unprivileged user through to `base`; pytest closes its directories."""
+    for place in (base, base.parent, base.parent.parent):
+        place.chmod(0o755)
+    return base
