@@ -57,34 +57,66 @@ fn guarded<'py>(
 ///
 /// The search is based on sys.path_hooks and sys.path_importer_cache.
 #[pyfunction]
-#[pyo3(name = "find_spec", signature = (cls, fullname, path=None, target=None))]
+#[pyo3(name = "find_spec", signature = (*args, **kwargs))]
+#[pyo3(text_signature = "(cls, fullname, path=None, target=None)")]
 fn find_spec<'py>(
-    cls: &Bound<'py, PyAny>,
-    fullname: &Bound<'py, PyAny>,
-    path: Option<&Bound<'py, PyAny>>,
-    target: Option<&Bound<'py, PyAny>>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     guarded(
-        cls.py(),
-        |finder| finder.find_spec(cls, fullname, path, target),
-        |finder| finder.stock().call_find_spec(cls, fullname, path, target),
+        args.py(),
+        |finder| match arguments(args, kwargs)? {
+            Some([Some(cls), Some(name), path, target]) => {
+                let path = path.filter(|path| !path.is_none());
+                finder.find_spec(&cls, &name, path.as_ref(), target.as_ref())
+            }
+            _ => finder.stock().call_find_spec(args, kwargs),
+        },
+        |finder| finder.stock().call_find_spec(args, kwargs),
     )
 }
 
 /// Find the loader or namespace_path for this module/package name.
 #[pyfunction]
-#[pyo3(name = "_get_spec", signature = (cls, fullname, path, target=None))]
+#[pyo3(name = "_get_spec", signature = (*args, **kwargs))]
+#[pyo3(text_signature = "(cls, fullname, path, target=None)")]
 fn get_spec<'py>(
-    cls: &Bound<'py, PyAny>,
-    fullname: &Bound<'py, PyAny>,
-    path: &Bound<'py, PyAny>,
-    target: Option<&Bound<'py, PyAny>>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     guarded(
-        cls.py(),
-        |finder| finder.get_spec(cls, fullname, path, target),
-        |finder| finder.stock().call_get_spec(cls, fullname, path, target),
+        args.py(),
+        |finder| match arguments(args, kwargs)? {
+            Some([Some(cls), Some(name), Some(path), target]) => {
+                finder.get_spec(&cls, &name, &path, target.as_ref())
+            }
+            _ => finder.stock().call_get_spec(args, kwargs),
+        },
+        |finder| finder.stock().call_get_spec(args, kwargs),
     )
+}
+
+/// `cls, fullname, path, target` from a call; none where it does not fit, and stock says so in its words.
+fn arguments<'py>(
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Option<[Option<Bound<'py, PyAny>>; 4]>> {
+    const NAMES: [&str; 4] = ["cls", "fullname", "path", "target"];
+    let mut bound = [const { None }; 4];
+    if args.len() > NAMES.len() {
+        return Ok(None);
+    }
+    for (slot, arg) in bound.iter_mut().zip(args.iter()) {
+        *slot = Some(arg);
+    }
+    for (key, value) in kwargs.into_iter().flatten() {
+        let at = NAMES.iter().position(|name| key.eq(name).unwrap_or(false));
+        match at {
+            Some(at) if bound[at].is_none() => bound[at] = Some(value),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(bound))
 }
 
 /// Call the invalidate_caches() method on all path entry finders
@@ -197,8 +229,7 @@ fn _start(py: Python<'_>) -> bool {
 fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let stats = PyDict::new(py);
     let installed = current();
-    let (counts, tally) =
-        installed.as_ref().map(|i| i.finder.index().counts()).unwrap_or_default();
+    let (counts, tally) = installed.as_ref().map(|i| i.finder.index().counts()).unwrap_or_default();
     let asked = installed.as_ref().map_or(0, |i| i.finder.asked());
     for (name, value) in [
         ("lookups", counts.lookups),

@@ -250,14 +250,24 @@ impl Index {
             let mut state = dir.state();
             if Seen::of(*fact).is_still(state.generation, &state.names) {
                 state.pass = pass.id;
-            } else if let (Names::Unread, Some(stat), true) = (&state.names, fact.stat(), fact.is_dir()) {
-                state.generation = Some(Generation::of(stat));
-                state.size = stat.size;
+            } else if let (Names::Unread, true) = (&state.names, fact.is_dir()) {
+                state.seen = fact.stat().copied();
                 state.pass = pass.id;
             }
             fact.is_dir()
         };
         dirs.iter().zip(&facts).map(note).collect()
+    }
+
+    /// Whether all of these are directories, as far as this pass has not just seen it: one batch.
+    #[must_use]
+    pub fn are_directories(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) -> bool {
+        let unseen: Vec<_> =
+            dirs.iter().filter(|dir| dir.state().pass != pass.id).cloned().collect();
+        let seen =
+            |dir: &Arc<Directory>| !matches!(dir.state().names, Names::Gone | Names::Unknown);
+        dirs.iter().all(seen)
+            && (unseen.is_empty() || self.identify(pass, &unseen).into_iter().all(|is| is))
     }
 
     /// What `name`, the part of a module's name behind the last dot, is on this run.
@@ -554,19 +564,20 @@ impl Index {
 
     /// Reads these directories: their generations in one batch, then their names in one.
     fn read(&self, pass: &Pass, dirs: &[Arc<Directory>]) {
-        let known = |dir: &Arc<Directory>| {
-            let state = dir.state();
-            let seen = state.pass == pass.id && matches!(state.names, Names::Unread);
-            state.generation.filter(|_| seen)
+        let identified = |dir: &Arc<Directory>| {
+            let mut state = dir.state();
+            let of_this_pass = state.pass == pass.id;
+            state.seen.take().filter(|_| of_this_pass).map(Fact::Present)
         };
-        let unseen: Vec<_> = dirs.iter().filter(|d| known(d).is_none()).cloned().collect();
-        let mut facts = self.stat_dirs(&unseen).into_iter();
-        let found = dirs.iter().map(|dir| match known(dir) {
-            Some(generation) => Seen::Dir(generation, dir.state().size),
-            None => Seen::of(facts.next().expect("one fact per unseen directory")),
+        let mut facts: Vec<_> = dirs.iter().map(identified).collect();
+        let unseen = dirs.iter().zip(&facts).filter(|(_, fact)| fact.is_none());
+        let unseen: Vec<_> = unseen.map(|(dir, _)| Arc::clone(dir)).collect();
+        let asked = self.stat_dirs(&unseen);
+        facts.iter_mut().filter(|fact| fact.is_none()).zip(asked).for_each(|(fact, now)| {
+            *fact = Some(now);
         });
-        let found: Vec<_> = found.collect();
-        self.read_names(pass, dirs, &found);
+        let seen: Vec<_> = facts.into_iter().flatten().map(Seen::of).collect();
+        self.read_names(pass, dirs, &seen);
     }
 
     /// Reads the names of these directories, whose generations have just been `seen`.
@@ -580,9 +591,14 @@ impl Index {
             // Of a huge one, the first name tells whether we may read it.
             let listings = self.prober.list(&paths, if huge { 1 } else { LARGE });
             for ((dir, seen), listing) in chosen.into_iter().zip(listings) {
-                let &Seen::Dir(generation, size) = seen else { continue };
-                let generation = Some(generation).filter(|g| !g.is_racy(now));
-                self.publish(dir, pass, trust, generation, names_of(listing, size));
+                let Seen::Dir(generation, stat) = seen else { continue };
+                let names = if self.is_shut(dir, stat) {
+                    Names::Unreadable
+                } else {
+                    names_of(listing, stat.size)
+                };
+                let generation = Some(*generation).filter(|g| !g.is_racy(now));
+                self.publish(dir, pass, trust, generation, names);
             }
         }
         for (dir, seen) in dirs.iter().zip(seen) {
@@ -593,6 +609,13 @@ impl Index {
             };
             self.publish(dir, pass, trust, None, names);
         }
+    }
+
+    /// Whether nothing in this directory can be reached, though it may be listed: then stock's stat of
+    /// every candidate fails. Where everybody may search it, there is nothing to ask.
+    fn is_shut(&self, dir: &Directory, stat: &Stat) -> bool {
+        const SEARCH: u32 = 0o111;
+        stat.mode & SEARCH != SEARCH && !self.stat(&[dir.path().join(".")])[0].is_dir()
     }
 
     /// Keeps what was read. If it differs from what was known, earlier answers no longer count.
@@ -697,8 +720,8 @@ impl Index {
 
 /// What a stat said of something that should be a directory.
 enum Seen {
-    /// It is one, of this generation and `st_size`.
-    Dir(Generation, u64),
+    /// It is one, of this generation.
+    Dir(Generation, Stat),
     NoDir,
     Failed,
 }
@@ -707,7 +730,7 @@ impl Seen {
     fn of(fact: Fact) -> Self {
         const EACCES: i32 = 13;
         match fact {
-            Fact::Present(stat) if fact.is_dir() => Seen::Dir(Generation::of(&stat), stat.size),
+            Fact::Present(stat) if fact.is_dir() => Seen::Dir(Generation::of(&stat), stat),
             // Stock takes a directory that it may not reach for an empty one.
             Fact::Present(_) | Fact::Absent | Fact::Failed(EACCES) => Seen::NoDir,
             Fact::Failed(_) => Seen::Failed,
@@ -717,7 +740,7 @@ impl Seen {
     /// For a directory, whether its size says that it has more names than are worth listing.
     fn is_huge(&self) -> Option<bool> {
         match self {
-            Seen::Dir(_, size) => Some(size / BYTES_PER_NAME > LARGE as u64),
+            Seen::Dir(_, stat) => Some(stat.size / BYTES_PER_NAME > LARGE as u64),
             Seen::NoDir | Seen::Failed => None,
         }
     }

@@ -7,6 +7,7 @@
 
 mod plan;
 mod stock;
+mod watch;
 pub mod without_gil;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use crate::candidates::{Candidate, INIT};
 use crate::index::{Answer, Freshness, Index, Pass, Run};
 use crate::probe::Backend;
+use crate::table::Directory;
 use plan::{Around, Place, Plan, Step};
 pub use stock::Natives;
 use stock::Stock;
@@ -104,10 +106,16 @@ impl Finder {
             }
         };
         match found {
-            None => self.stock.call_find_spec(cls, fullname, path, target),
+            None => {
+                self.stock.call_find_spec(&(cls, fullname, path, target).into_pyobject(py)?, None)
+            }
             Some(Outcome::Spec(spec)) => Ok(spec),
-            Some(Outcome::Portions(portions)) if portions.len()? == 0 => Ok(py.None().into_bound(py)),
-            Some(Outcome::Portions(portions)) => self.stock.namespace_spec(cls, fullname, &portions),
+            Some(Outcome::Portions(portions)) if portions.len()? == 0 => {
+                Ok(py.None().into_bound(py))
+            }
+            Some(Outcome::Portions(portions)) => {
+                self.stock.namespace_spec(cls, fullname, &portions)
+            }
         }
     }
 
@@ -121,7 +129,7 @@ impl Finder {
         target: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         match self.search(cls, fullname, path, target)? {
-            None => self.stock.call_get_spec(cls, fullname, path, target),
+            None => self.stock.search(cls, fullname, path, target),
             Some(Outcome::Spec(spec)) => Ok(spec),
             Some(Outcome::Portions(portions)) => self.stock.portions_spec(fullname, &portions),
         }
@@ -159,8 +167,15 @@ impl Finder {
         let portions = PyList::empty(py);
         for step in &plan.steps {
             let found = match step {
-                Step::Ask(entry) => {
-                    self.ask(cls, fullname, entry.bind(py), target, &portions)?
+                Step::Ask(entry, at) => {
+                    let found = self.ask(cls, fullname, entry.bind(py), target, &portions)?;
+                    if found.is_none() && !is_still(path, &entries) {
+                        // Stock walks the list itself, and sees what a hook has made of it.
+                        let rest = rest_of(path, at + 1)?;
+                        self.ask_all(cls, fullname, &rest, target, &portions)?
+                    } else {
+                        found
+                    }
                 }
                 Step::Dirs(run, places) => {
                     let lookup = Lookup { cls, fullname, name, target };
@@ -169,6 +184,9 @@ impl Finder {
             };
             if let Some(spec) = found {
                 return Ok(Some(Outcome::Spec(spec)));
+            }
+            if matches!(step, Step::Ask(..)) && !is_still(path, &entries) {
+                break;
             }
         }
         Ok(Some(Outcome::Portions(portions.into_any())))
@@ -184,13 +202,15 @@ impl Finder {
         portions: &Bound<'py, PyList>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = lookup.cls.py();
-        let answer = without_gil::run(py, || self.index.find(pass, run, lookup.name));
+        let mut answer = without_gil::run(py, || self.index.find(pass, run, lookup.name));
         let reached = match &answer {
-            Answer::Found { entry, .. } => &places[..=*entry],
-            Answer::Ask => &places[..0],
-            Answer::Portions(_) | Answer::Absent => places,
+            Answer::Found { entry, .. } => entry + 1,
+            Answer::Ask => 0,
+            Answer::Portions(_) | Answer::Absent => places.len(),
         };
-        self.give_finders(around, reached)?;
+        if !self.give_finders(around, pass, &run.dirs()[..reached], &places[..reached])? {
+            answer = Answer::Ask;
+        }
         match answer {
             Answer::Found { entry, candidate } => {
                 self.spec_of(lookup, &places[entry], candidate).map(Some)
@@ -220,16 +240,31 @@ impl Finder {
         }
     }
 
-    /// The entries that a lookup went by get their finder, as stock's lookup would have given it.
-    fn give_finders(&self, around: &Around<'_, '_>, reached: &[Place]) -> PyResult<()> {
+    /// The entries that a lookup went by get their finder, as stock's lookup would have given it. False if
+    /// one of them is no longer a directory: then the hooks must be asked.
+    fn give_finders(
+        &self,
+        around: &Around<'_, '_>,
+        pass: &mut Pass,
+        dirs: &[Arc<Directory>],
+        places: &[Place],
+    ) -> PyResult<bool> {
         let py = around.hooks.py();
-        for key in reached.iter().filter_map(|place| place.fresh.as_ref()) {
+        if !places.iter().any(Place::is_fresh) {
+            return Ok(true);
+        }
+        let fresh = dirs.iter().zip(places).filter(|(_, place)| place.is_fresh());
+        let fresh: Vec<_> = fresh.map(|(dir, _)| Arc::clone(dir)).collect();
+        if !without_gil::run(py, || self.index.are_directories(pass, &fresh)) {
+            return Ok(false);
+        }
+        for key in places.iter().filter_map(|place| place.fresh.as_ref()) {
             let key = key.bind(py);
             if !around.cache.contains(key)? {
                 around.cache.set_item(key, self.stock.new_file_finder(py, key.as_any())?)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn spec_of<'py>(
@@ -261,10 +296,22 @@ impl Finder {
         target: Option<&Bound<'py, PyAny>>,
         portions: &Bound<'py, PyList>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = cls.py();
         self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let entry = PyList::new(py, [entry])?;
-        let spec = self.stock.call_get_spec(cls, fullname, entry.as_any(), target)?;
+        let alone = PyList::new(cls.py(), [entry])?;
+        self.ask_all(cls, fullname, alone.as_any(), target, portions)
+    }
+
+    /// The same for all entries of an iterable.
+    fn ask_all<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        path: &Bound<'py, PyAny>,
+        target: Option<&Bound<'py, PyAny>>,
+        portions: &Bound<'py, PyList>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = cls.py();
+        let spec = self.stock.search(cls, fullname, path, target)?;
         if spec.is_none() || !spec.getattr(intern!(py, "loader"))?.is_none() {
             return Ok(Some(spec));
         }
@@ -298,6 +345,20 @@ impl Finder {
         }
         Ok(plan)
     }
+}
+
+/// Whether the path still has these entries; of a tuple there is no doubt.
+fn is_still(path: &Bound<'_, PyAny>, entries: &[Bound<'_, PyAny>]) -> bool {
+    path.cast_exact::<PyList>().map_or(true, |list| {
+        list.len() == entries.len() && list.iter().zip(entries).all(|(now, then)| now.is(then))
+    })
+}
+
+/// An iterator over the living list, from this place on.
+fn rest_of<'py>(path: &Bound<'py, PyAny>, from: usize) -> PyResult<Bound<'py, PyAny>> {
+    let rest = path.try_iter()?.into_any();
+    rest.call_method1(intern!(path.py(), "__setstate__"), (from,))?;
+    Ok(rest)
 }
 
 /// What is looked for.

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use super::stock::Stock;
+use super::watch::{Plain, Watched};
 use super::without_gil;
 use crate::index::{Index, Pass, Run};
 use crate::table::Directory;
@@ -18,8 +19,10 @@ use crate::table::Directory;
 /// How a path is to be searched, in order.
 pub struct Plan {
     pub steps: Vec<Step>,
-    /// The objects this plan was made from: each entry with its finder, if it had one.
-    made_from: Vec<(Py<PyAny>, Option<Py<PyAny>>)>,
+    /// The objects this plan was made from.
+    made_from: Vec<Watched>,
+    /// Whether some entry is yet to get a finder: then the hooks that would make it count too.
+    has_fresh: bool,
     /// For the entry `''`, the working directory at that time.
     cwd: Option<Py<PyString>>,
 }
@@ -28,8 +31,8 @@ pub struct Plan {
 pub enum Step {
     /// Directories that plain file finders stand for.
     Dirs(Run, Vec<Place>),
-    /// An entry that stock must be asked about.
-    Ask(Py<PyAny>),
+    /// An entry, and its place in the path, that stock must be asked about.
+    Ask(Py<PyAny>, usize),
 }
 
 /// An entry that is a directory.
@@ -40,6 +43,13 @@ pub struct Place {
     pub entry: Py<PyAny>,
     /// Where it has no finder yet: the key its finder goes under in `sys.path_importer_cache`.
     pub fresh: Option<Py<PyString>>,
+}
+
+impl Place {
+    /// Whether it is yet to get a finder.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh.is_some()
+    }
 }
 
 /// What became of an entry.
@@ -71,27 +81,28 @@ impl Plan {
     pub fn suits<'py>(&self, around: &Around<'_, 'py>, entries: &[Bound<'py, PyAny>]) -> bool {
         let py = around.hooks.py();
         entries.len() == self.made_from.len()
-            && entries.iter().zip(&self.made_from).all(|(entry, (then, finder))| {
-                entry.is(then) && self.has_finder(around, entry, finder.as_ref())
-            })
+            && entries
+                .iter()
+                .zip(&self.made_from)
+                .all(|(entry, then)| self.is_same(around, entry, then))
+            && (!self.has_fresh || around.stock.hooks_are_usual(&around.hooks))
             && self.cwd.as_ref().is_none_or(|cwd| {
                 around.stock.getcwd(py).is_ok_and(|now| now.eq(cwd).unwrap_or(false))
             })
     }
 
-    fn has_finder(
+    fn is_same<'py>(
         &self,
-        around: &Around<'_, '_>,
-        entry: &Bound<'_, PyAny>,
-        finder: Option<&Py<PyAny>>,
+        around: &Around<'_, 'py>,
+        entry: &Bound<'py, PyAny>,
+        then: &Watched,
     ) -> bool {
-        let Ok(key) = entry.cast_exact::<PyString>() else { return true };
-        let key = if is_empty(key) { self.cwd.as_ref().map(|c| c.bind(entry.py())) } else { Some(key) };
-        let Some(key) = key else { return false };
-        match (around.cache.get_item(key), finder) {
-            (Ok(Some(now)), Some(then)) => now.is(then),
-            (Ok(None), None) => true,
-            _ => false,
+        let Ok(text) = entry.cast_exact::<PyString>() else { return then.is(entry) };
+        match &self.cwd {
+            Some(cwd) if is_empty(text) => {
+                then.is_unchanged(&around.cache, entry, cwd.bind(entry.py()))
+            }
+            _ => then.is_unchanged(&around.cache, entry, text),
         }
     }
 
@@ -108,26 +119,27 @@ impl Plan {
         let usual_hooks = around.stock.hooks_are_usual(&around.hooks);
         for entry in entries {
             let mut finder = None;
-            let slot = match entry.cast_exact::<PyString>() {
+            let (slot, plain) = match entry.cast_exact::<PyString>() {
                 Ok(text) if is_empty(text) => match working_directory(around, py) {
                     Some(now) => {
                         finder = around.cache.get_item(&now)?;
                         cwd = Some(now.clone().unbind());
                         slot(around, usual_hooks, entry, &now, finder.as_ref())
                     }
-                    None => Slot::Ask(entry.clone().unbind()),
+                    None => (Slot::Ask(entry.clone().unbind()), None),
                 },
                 Ok(text) => {
                     finder = around.cache.get_item(text)?;
                     slot(around, usual_hooks, entry, text, finder.as_ref())
                 }
-                Err(_) => Slot::Ask(entry.clone().unbind()),
+                Err(_) => (Slot::Ask(entry.clone().unbind()), None),
             };
-            made_from.push((entry.clone().unbind(), finder.map(Bound::unbind)));
+            made_from.push(Watched::new(entry, finder.as_ref(), plain));
             slots.push(slot);
         }
+        let has_fresh = slots.iter().any(|slot| matches!(slot, Slot::Fresh(..)));
         settle_fresh(around, pass, py, &mut slots);
-        Ok(Self { steps: steps(around.index, slots), made_from, cwd })
+        Ok(Self { steps: steps(around.index, slots), made_from, has_fresh, cwd })
     }
 }
 
@@ -135,7 +147,10 @@ fn is_empty(text: &Bound<'_, PyString>) -> bool {
     text.len().is_ok_and(|len| len == 0)
 }
 
-fn working_directory<'py>(around: &Around<'_, 'py>, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+fn working_directory<'py>(
+    around: &Around<'_, 'py>,
+    py: Python<'py>,
+) -> Option<Bound<'py, PyString>> {
     around.stock.getcwd(py).ok()?.cast_into_exact::<PyString>().ok()
 }
 
@@ -146,23 +161,28 @@ fn slot<'py>(
     entry: &Bound<'py, PyAny>,
     key: &Bound<'py, PyString>,
     finder: Option<&Bound<'py, PyAny>>,
-) -> Slot {
+) -> (Slot, Option<Plain>) {
     let ask = || Slot::Ask(entry.clone().unbind());
     match finder {
-        Some(finder) if finder.is_none() => Slot::Skip,
-        Some(finder) => match around.stock.plain_path(finder).and_then(|path| place(entry, &path)) {
-            Some((path, place)) => Slot::Dir(around.index.directory(Path::new(&path)), place),
-            None => ask(),
-        },
-        // A relative one is made absolute by the finder at the moment it is made.
+        Some(finder) if finder.is_none() => (Slot::Skip, None),
+        Some(finder) => {
+            let Some((path, plain)) = around.stock.plain_path(finder) else { return (ask(), None) };
+            match place(entry, &path) {
+                Some((path, place)) => {
+                    (Slot::Dir(around.index.directory(Path::new(&path)), place), Some(plain))
+                }
+                None => (ask(), None),
+            }
+        }
         None if usual_hooks => match place(entry, key) {
             Some((path, mut place)) => {
                 place.fresh = Some(key.clone().unbind());
-                Slot::Fresh(around.index.directory(Path::new(&path)), place)
+                (Slot::Fresh(around.index.directory(Path::new(&path)), place), None)
             }
-            None => ask(),
+            // A relative one, above all: its finder makes it absolute at the moment it is made.
+            None => (ask(), None),
         },
-        None => ask(),
+        None => (ask(), None),
     }
 }
 
@@ -217,7 +237,7 @@ fn steps(index: &Index, slots: Vec<Slot>) -> Vec<Step> {
             steps.push(Step::Dirs(run, std::mem::take(places)));
         }
     };
-    for slot in slots {
+    for (at, slot) in slots.into_iter().enumerate() {
         match slot {
             Slot::Dir(dir, place) => {
                 dirs.push(dir);
@@ -225,7 +245,7 @@ fn steps(index: &Index, slots: Vec<Slot>) -> Vec<Step> {
             }
             Slot::Ask(entry) => {
                 flush(&mut dirs, &mut places, &mut steps);
-                steps.push(Step::Ask(entry));
+                steps.push(Step::Ask(entry, at));
             }
             Slot::Skip | Slot::Fresh(..) => {}
         }

@@ -6,6 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
+use super::watch::Plain;
 use crate::candidates::Suffixes;
 
 /// Classes and functions of `importlib._bootstrap_external`, CPython 3.10 to 3.15.
@@ -129,24 +130,31 @@ impl Stock {
 
     /// Whether nobody has replaced a method since that our answers stand for.
     pub fn is_untouched(&self, py: Python<'_>) -> bool {
-        self.relied_on.iter().all(|(dict, name, value)| {
-            dict.bind(py).get_item(name).is_ok_and(|now| now.is(value))
-        })
+        self.relied_on
+            .iter()
+            .all(|(dict, name, value)| dict.bind(py).get_item(name).is_ok_and(|now| now.is(value)))
     }
 
-    /// Stock's own `PathFinder.find_spec`.
+    /// Stock's own `PathFinder.find_spec`, called as ours was.
     pub fn call_find_spec<'py>(
         &self,
-        cls: &Bound<'py, PyAny>,
-        fullname: &Bound<'py, PyAny>,
-        path: Option<&Bound<'py, PyAny>>,
-        target: Option<&Bound<'py, PyAny>>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.find_spec.function.bind(cls.py()).call1((cls, fullname, path, target))
+        self.find_spec.function.bind(args.py()).call(args, kwargs)
     }
 
-    /// Stock's own `PathFinder._get_spec`.
+    /// Stock's own `PathFinder._get_spec`, called as ours was.
     pub fn call_get_spec<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.get_spec.function.bind(args.py()).call(args, kwargs)
+    }
+
+    /// Stock's own search of this path.
+    pub fn search<'py>(
         &self,
         cls: &Bound<'py, PyAny>,
         fullname: &Bound<'py, PyAny>,
@@ -192,25 +200,34 @@ impl Stock {
     }
 
     /// The directory of this finder, if it is a `FileFinder` that does what every `FileFinder` does.
-    pub fn plain_path<'py>(&self, finder: &Bound<'py, PyAny>) -> Option<Bound<'py, PyString>> {
+    pub fn plain_path<'py>(
+        &self,
+        finder: &Bound<'py, PyAny>,
+    ) -> Option<(Bound<'py, PyString>, Plain)> {
         let py = finder.py();
         if !finder.get_type().is(&self.file_finder) {
             return None;
         }
         let dict = finder.getattr(intern!(py, "__dict__")).ok()?.cast_into::<PyDict>().ok()?;
-        if dict.contains(intern!(py, "find_spec")).ok()? {
-            return None;
+        for method in
+            [intern!(py, "find_spec"), intern!(py, "_get_spec"), intern!(py, "_fill_cache")]
+        {
+            if dict.contains(method).ok()? {
+                return None;
+            }
         }
         let loaders = dict.get_item(intern!(py, "_loaders")).ok()??.cast_into::<PyList>().ok()?;
         let same = |(now, (suffix, class)): (Bound<'py, PyAny>, &(String, Py<PyAny>))| {
-            let (now_suffix, now_class) = now.extract::<(Bound<'py, PyString>, Bound<'py, PyAny>)>().ok()?;
+            let (now_suffix, now_class) =
+                now.extract::<(Bound<'py, PyString>, Bound<'py, PyAny>)>().ok()?;
             (now_suffix.to_str().ok()? == suffix && now_class.is(class)).then_some(())
         };
         if loaders.len() != self.loaders.len() {
             return None;
         }
         loaders.iter().zip(&self.loaders).try_for_each(same)?;
-        dict.get_item(intern!(py, "path")).ok()??.cast_into_exact::<PyString>().ok()
+        let path = dict.get_item(intern!(py, "path")).ok()??.cast_into_exact::<PyString>().ok()?;
+        Some((path, Plain::of(&dict)?))
     }
 
     /// The spec of a file, as `FileFinder._get_spec` and `spec_from_file_location` make it.
@@ -270,7 +287,12 @@ fn usual_hooks<'py>(
     let standard = external.getattr("_get_supported_file_loaders")?.call0()?;
     let standard = standard.cast_into::<PyList>()?.to_tuple();
     let code = file_finder.call_method0("path_hook")?.getattr("__code__")?;
-    let zipimporter = py.import("sys")?.getattr("modules")?.get_item("zipimport").and_then(|m| m.getattr("zipimporter")).ok();
+    let zipimporter = py
+        .import("sys")?
+        .getattr("modules")?
+        .get_item("zipimport")
+        .and_then(|m| m.getattr("zipimporter"))
+        .ok();
     let mut usual = Vec::new();
     let hooks = py.import("sys")?.getattr("path_hooks")?;
     for hook in hooks.try_iter()? {
@@ -324,7 +346,7 @@ fn relied_on(
     let mut found = Vec::new();
     for (class, names) in [
         (path_finder, &["_path_hooks", "_path_importer_cache"][..]),
-        (file_finder, &["find_spec", "_get_spec", "__init__"][..]),
+        (file_finder, &["find_spec", "_get_spec", "_fill_cache", "__init__"][..]),
     ] {
         let dict = class.getattr("__dict__")?;
         for name in names {

@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 
 use super::NameSet;
-use crate::fact::Generation;
+use crate::fact::{Generation, Stat};
 
 /// Answers kept at most; a program that asks for endless new names starts over.
 const MAX_ANSWERS: usize = 1 << 16;
@@ -38,8 +38,8 @@ pub struct State {
     pub names: Names,
     /// The generation they belong to; none where it was racy, or there is nothing to date.
     pub generation: Option<Generation>,
-    /// Its `st_size` when it was last seen, bytes.
-    pub size: u64,
+    /// What it was identified by, until its names are read.
+    pub seen: Option<Stat>,
     /// The pass in which this was last compared with the filesystem.
     pub pass: u64,
     /// The value of [`Table::trust`] when the names were read: an older one means "read again".

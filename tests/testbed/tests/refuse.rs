@@ -5,10 +5,13 @@
 #![allow(unsafe_code)] // system calls that libc has no function for, with arguments that do nothing
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::Uid;
 
 const EXE: &str = env!("CARGO_BIN_EXE_refuse");
 
@@ -72,6 +75,29 @@ fn limits_hold_and_leave_io_uring_alone() {
     assert!((1..=17).contains(&files), "{seen:?}");
 }
 
+/// Root is exempt from RLIMIT_NPROC: without `--user` this limit could not be tried by root.
+#[test]
+fn another_user_has_no_second_thread_but_reads_what_root_reads() {
+    if !Uid::effective().is_root() {
+        let _ = writeln!(std::io::stderr(), "skipped: root: --user needs it");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    fs::write(&secret, "read").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    // A user number that nobody else has processes of; the shell cannot fork, so it only has built-ins.
+    let user = (0x4000_0000 | std::process::id()).to_string();
+    let script = "read -r line <\"$1\"; echo \"$line\"; (echo second)";
+    let arguments = ["--user", &user, "--nproc", "1", "--", "sh", "-c", script, "sh"];
+    let output = Command::new(EXE).args(arguments).arg(&secret).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "read\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fork"), "{output:?}");
+    assert!(!output.status.success());
+    let output = run(&["--user", &user, "--nproc", "2", "--", "sh", "-c", "(echo second)"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "second\n");
+}
+
 fn run(arguments: &[&str]) -> Output {
     Command::new(EXE).args(arguments).output().unwrap()
 }
@@ -90,6 +116,7 @@ fn says_which_value_is_wrong() {
         (&["--errno", "EWHAT", "true"][..], "\"EWHAT\""),
         (&["--nofile", "few", "true"], "--nofile: \"few\""),
         (&["--nproc", "-1", "true"], "--nproc: \"-1\""),
+        (&["--user", "nobody", "true"], "--user: \"nobody\""),
         (&["--errno", "EPERM"], "COMMAND"),
         (&["true"], "--errno"),
         (&["--quiet", "true"], "--quiet"),

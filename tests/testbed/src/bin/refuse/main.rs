@@ -8,12 +8,15 @@ mod options;
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
+use std::error::Error;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
-use nix::sys::prctl::set_no_new_privs;
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::sys::prctl::{set_keepcaps, set_no_new_privs};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 use crate::options::{HELP, Options};
@@ -52,6 +55,9 @@ fn main() -> ExitCode {
 
 /// Puts every restriction on this process; exec(3) hands them on.
 fn apply(options: &Options) -> Result<(), String> {
+    if let Some(user) = options.user {
+        switch_to(user).map_err(|e| format!("--user {user}: {e}"))?;
+    }
     for (resource, name, limit) in [
         (Resource::RLIMIT_NOFILE, "--nofile", options.nofile),
         (Resource::RLIMIT_NPROC, "--nproc", options.nproc),
@@ -64,6 +70,22 @@ fn apply(options: &Options) -> Result<(), String> {
     if let Some(errno) = options.errno {
         let filter = filter(errno as u32).map_err(|e| format!("seccomp filter: {e}"))?;
         seccompiler::apply_filter(&filter).map_err(|e| format!("seccomp filter: {e}"))?;
+    }
+    Ok(())
+}
+
+/// Becomes `user`, with the group of the same number, and keeps of root's powers only that of reading
+/// and searching everything: so that limits bind (root is exempt from RLIMIT_NPROC), and interpreters
+/// in root's home still run. See capabilities(7) on ambient sets.
+fn switch_to(user: u32) -> Result<(), Box<dyn Error>> {
+    set_keepcaps(true)?;
+    setgroups(&[])?;
+    setgid(Gid::from_raw(user))?;
+    setuid(Uid::from_raw(user))?;
+    let kept = CapsHashSet::from([Capability::CAP_DAC_READ_SEARCH]);
+    // Permitted last: the other two are taken from it. Ambient is what exec hands on.
+    for set in [CapSet::Inheritable, CapSet::Effective, CapSet::Permitted, CapSet::Ambient] {
+        caps::set(None, set, &kept)?;
     }
     Ok(())
 }

@@ -10,21 +10,24 @@ use nix::errno::Errno;
 pub const HELP: &str = "\
 Run a command under a kernel that refuses io_uring, or with few files and threads. Linux.
 
-usage: refuse [--errno NAME] [--nofile N] [--nproc N] [--] COMMAND [ARGUMENT...]
+usage: refuse [--errno NAME] [--nofile N] [--nproc N] [--user UID] [--] COMMAND [ARGUMENT...]
 
       --errno NAME   io_uring_setup, io_uring_enter and io_uring_register fail with NAME:
                      EPERM (Docker, containerd), ENOSYS (old or small kernels), EOPNOTSUPP, ENOMEM
       --nofile N     at most N file descriptors (RLIMIT_NOFILE)
       --nproc N      at most N processes and threads of this user (RLIMIT_NPROC); root is exempt
+      --user UID     become this user, who need not exist, but still read and search everything
+                     (CAP_DAC_READ_SEARCH); needs root
   -h, --help         this text
 
-At least one of the options is needed. The command also gets no_new_privs: no set-user-ID program
+One of the first three options is needed. The command also gets no_new_privs: no set-user-ID program
 works below it.
 
 exit status: the command's; 125 if refuse itself fails, 126 if the command cannot be run, 127 if it
 is not found
 
-example: refuse --errno EPERM --nofile 64 -- python3 -c pass
+examples: refuse --errno EPERM --nofile 64 -- python3 -c pass
+          refuse --user 54321 --nproc 1 -- python3 -c 'import threading; threading.Thread().start()'
 ";
 
 /// The errors that kernels and sandboxes were seen to give.
@@ -44,6 +47,8 @@ pub struct Options {
     pub nofile: Option<u64>,
     /// RLIMIT_NPROC, soft and hard.
     pub nproc: Option<u64>,
+    /// The user to become.
+    pub user: Option<u32>,
     /// The program, looked for on PATH.
     pub command: OsString,
     /// Its arguments.
@@ -55,12 +60,13 @@ pub struct Options {
 /// # Errors
 /// Names the option and the value that is wrong.
 pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
-    let (mut errno, mut nofile, mut nproc) = (None, None, None);
+    let (mut errno, mut nofile, mut nproc, mut user) = (None, None, None, None);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("errno") => errno = Some(errno_named(&parser.value()?.string()?)?),
-            Long("nofile") => nofile = Some(limit(&mut parser, "--nofile")?),
-            Long("nproc") => nproc = Some(limit(&mut parser, "--nproc")?),
+            Long("nofile") => nofile = Some(number(&mut parser, "--nofile")?),
+            Long("nproc") => nproc = Some(number(&mut parser, "--nproc")?),
+            Long("user") => user = Some(number(&mut parser, "--user")?),
             Short('h') | Long("help") => return Ok(None),
             // What follows the command's name is the command's.
             Value(command) => {
@@ -68,7 +74,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Erro
                     return Err("one of --errno, --nofile and --nproc is needed".into());
                 }
                 let arguments = parser.raw_args()?.collect();
-                return Ok(Some(Options { errno, nofile, nproc, command, arguments }));
+                return Ok(Some(Options { errno, nofile, nproc, user, command, arguments }));
             }
             _ => return Err(arg.unexpected()),
         }
@@ -86,7 +92,7 @@ fn errno_named(text: &str) -> Result<Errno, lexopt::Error> {
     }
 }
 
-fn limit(parser: &mut lexopt::Parser, option: &str) -> Result<u64, lexopt::Error> {
+fn number<N: FromStr>(parser: &mut lexopt::Parser, option: &str) -> Result<N, lexopt::Error> {
     let text = parser.value()?.string()?;
-    u64::from_str(&text).map_err(|_| format!("{option}: {text:?} is not a whole number").into())
+    N::from_str(&text).map_err(|_| format!("{option}: {text:?} is no number that fits").into())
 }

@@ -96,3 +96,45 @@ impl Nodes {
         Some(if below == Path::new("") { self.source.clone() } else { self.source.join(below) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICE: u64 = 7;
+
+    fn nodes() -> Nodes {
+        Nodes::new(PathBuf::from("/source"), (DEVICE, 100))
+    }
+
+    #[test]
+    fn numbers_are_the_inode_where_that_is_unambiguous() {
+        let nodes = nodes();
+        assert_eq!(nodes.number((DEVICE, 100)), ROOT);
+        assert_eq!(nodes.number((DEVICE, 200)), 200);
+        let odd = [(DEVICE, ROOT), (DEVICE, STATS), (DEVICE + 1, 200), (DEVICE + 1, 100)];
+        let numbers = odd.map(|file| nodes.number(file));
+        assert_eq!(numbers, [1, 2, 3, 4].map(|n| STATS + n));
+        assert_eq!(odd.map(|file| nodes.number(file)), numbers);
+    }
+
+    #[test]
+    fn a_node_is_where_it_and_its_parents_were_last_seen() {
+        let nodes = nodes();
+        assert_eq!(nodes.path(ROOT), Some(PathBuf::from("/source")));
+        assert_eq!(nodes.path(2), None);
+        nodes.place(2, ROOT, OsStr::new("dir"));
+        nodes.place(3, 2, OsStr::new("file"));
+        assert_eq!(nodes.path(3), Some(PathBuf::from("/source/dir/file")));
+        nodes.place(2, ROOT, OsStr::new("moved"));
+        assert_eq!(nodes.path(3), Some(PathBuf::from("/source/moved/file")));
+    }
+
+    #[test]
+    fn directories_swapped_into_a_loop_have_no_path() {
+        let nodes = nodes();
+        nodes.place(2, 3, OsStr::new("a"));
+        nodes.place(3, 2, OsStr::new("b"));
+        assert_eq!(nodes.path(2), None);
+    }
+}

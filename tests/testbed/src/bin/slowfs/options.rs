@@ -9,7 +9,7 @@ use lexopt::prelude::*;
 /// What `--help` prints.
 pub const HELP: &str = "\
 Show a directory at another place, read-only, with a delay on every operation, as a network
-filesystem would have it. Linux; needs /dev/fuse, and root or fusermount3 (package fuse3).
+filesystem would have it. Linux; needs /dev/fuse and root (CAP_SYS_ADMIN).
 
 usage: slowfs [OPTION...] SOURCE MOUNTPOINT
 
@@ -17,6 +17,7 @@ usage: slowfs [OPTION...] SOURCE MOUNTPOINT
       --attr-timeout-s S    how long the kernel may keep attributes    [1]
       --entry-timeout-s S   how long it may keep names that exist      [as --attr-timeout-s]
       --threads N           threads that ask SOURCE when a delay ends  [16]
+      --allow-other         let every user in, who then reads what this one can
       --stats FILE          write the counts to FILE, on SIGUSR1 and at exit
       --log-ops FILE        write a line per operation to FILE: kind, tab, path below SOURCE
   -h, --help                this text
@@ -24,8 +25,9 @@ usage: slowfs [OPTION...] SOURCE MOUNTPOINT
 Prints `ready` when mounted, then serves until SIGTERM, SIGINT or umount, and unmounts. After a
 SIGKILL the mount point answers ENOTCONN: `umount -l MOUNTPOINT`.
 
-Any number of operations can be under way at the same time. MOUNTPOINT/.slowfs-stats reads as the counts so far, as JSON; reading it is neither delayed nor
-counted. Names that do not exist are never kept: each question about one reaches the server.
+Any number of operations can be under way at the same time. Names that do not exist are never kept:
+each question about one reaches the server. MOUNTPOINT/.slowfs-stats reads as the counts so far, as
+JSON; reading it is neither delayed nor counted.
 
 exit status: 0 unmounted as asked, 1 could not mount or serve, 2 wrong usage
 
@@ -43,6 +45,8 @@ pub struct Options {
     pub entry_timeout: Duration,
     /// How many threads ask the source: not how many operations can be under way.
     pub threads: usize,
+    /// Whether users other than this one are let in.
+    pub allow_other: bool,
     /// Where the counts are written, if anywhere.
     pub stats: Option<PathBuf>,
     /// Where a line per operation is written, if anywhere.
@@ -62,6 +66,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Erro
     let mut attr_timeout = Duration::from_secs(1);
     let mut entry_timeout = None;
     let mut threads = 16;
+    let mut allow_other = false;
     let (mut stats, mut log_ops) = (None, None);
     let mut places: Vec<PathBuf> = Vec::new();
     while let Some(arg) = parser.next()? {
@@ -74,6 +79,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Erro
                 entry_timeout = Some(duration(&mut parser, "--entry-timeout-s", 1.0)?);
             }
             Long("threads") => threads = count(&mut parser)?,
+            Long("allow-other") => allow_other = true,
             Long("stats") => stats = Some(parser.value()?.into()),
             Long("log-ops") => log_ops = Some(parser.value()?.into()),
             Short('h') | Long("help") => return Ok(None),
@@ -89,6 +95,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Erro
         attr_timeout,
         entry_timeout,
         threads,
+        allow_other,
         stats,
         log_ops,
         source,
