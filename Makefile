@@ -22,6 +22,8 @@ export FASTPATH_TESTBED := $(abspath $(dir $(TESTBED)))
 CORE := cargo test --locked --no-default-features
 CLIPPY := cargo clippy --locked --all-targets
 DENY := -D warnings
+# The test bed has to run fast enough, and to build fast.
+QUICK_RELEASE := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
 
 .PHONY: help demo build venv test test-rust test-python test-cpython-quick test-cpython sid \
@@ -61,7 +63,7 @@ $(INSTALLED): $(WHEEL)
 	@touch $@
 
 $(TESTBED): Cargo.toml Cargo.lock $(shell find tests/testbed -type f)
-	cargo build --locked --release --package testbed
+	$(QUICK_RELEASE) cargo build --locked --release --package testbed
 	@touch $@
 
 sid: ## Make build/sid, a Debian root with CPython 3.14 and 3.15 (root, debootstrap, network)
