@@ -7,18 +7,6 @@ import os
 from collections.abc import Iterable
 from typing import Literal, TypeAlias, TypedDict, type_check_only
 
-__all__ = [
-    "__version__",
-    "_start",
-    "backends",
-    "explain",
-    "install",
-    "is_installed",
-    "probe",
-    "stats",
-    "uninstall",
-]
-
 _Backend: TypeAlias = Literal["auto", "serial", "threads", "uring"]
 _Freshness: TypeAlias = Literal["auto", "strict", "sealed"]
 _Cache: TypeAlias = Literal["auto", "off"]

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +69,7 @@ def here() -> Python:
 
 
 def run_python(
-    arguments: tuple[str | Path, ...] | list[str | Path],
+    arguments: Sequence[str | Path],
     env: Mapping[str, str] | None = None,
     python: Python | None = None,
     **options: Any,

@@ -88,7 +88,7 @@ def test_bytecode(shared_venv: Venv, place: Path) -> None:
 def test_flags_of_the_interpreter_hold(shared_venv: Venv, place: Path, flag: str) -> None:
     if flag == "-P" and shared_venv.python.version < (3, 11):
         pytest.skip("-P came with 3.11")
-    program = [place / "script.py", "g"]
+    program: list[str | Path] = [place / "script.py", "g"]
     stock = run_python([flag, *program], python=shared_venv.python, cwd=place)
     ours = run_python([flag, "-m", "fastpath", "run", *program], python=shared_venv.python)
     assert stock.returncode == 0, stock.stderr
@@ -146,7 +146,13 @@ def test_program_is_under_fastpath(shared_venv: Venv, tmp_path: Path) -> None:
         "print(fastpath.is_installed(), stats['backend'], stats['freshness'])\n"
         "print('argparse' in sys.modules)\n"
     )
-    arguments = ["run", "--backend=serial", "--freshness", "strict", tmp_path / "prog.py"]
+    arguments: list[str | Path] = [
+        "run",
+        "--backend=serial",
+        "--freshness",
+        "strict",
+        tmp_path / "prog.py",
+    ]
     result = shared_venv.fastpath(*arguments)
     assert result.stdout == "True serial strict\nFalse\n", result.stderr
 
