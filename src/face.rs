@@ -221,7 +221,8 @@ fn is_installed() -> bool {
 /// For the start of an interpreter: `install` as the environment says. Never raises.
 #[pyfunction]
 fn _start(py: Python<'_>) -> bool {
-    install_with(py, Options::from_environment(py))
+    let start = || is_installed() || install_with(py, Options::from_environment(py));
+    catch_unwind(AssertUnwindSafe(start)).unwrap_or(false)
 }
 
 /// Counters and settings.
@@ -360,13 +361,14 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
             eprintln!("fastpath: {info}");
         }
     }));
-    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_function(wrap_pyfunction!(install, module)?)?;
-    module.add_function(wrap_pyfunction!(uninstall, module)?)?;
-    module.add_function(wrap_pyfunction!(is_installed, module)?)?;
-    module.add_function(wrap_pyfunction!(_start, module)?)?;
-    module.add_function(wrap_pyfunction!(stats, module)?)?;
-    module.add_function(wrap_pyfunction!(probe_paths, module)?)?;
-    module.add_function(wrap_pyfunction!(backends, module)?)?;
-    module.add_function(wrap_pyfunction!(explain_name, module)?)
+    // Not by `add`, which keeps an `__all__` up to date that nobody asks for, at every start.
+    module.setattr("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.setattr("install", wrap_pyfunction!(install, module)?)?;
+    module.setattr("uninstall", wrap_pyfunction!(uninstall, module)?)?;
+    module.setattr("is_installed", wrap_pyfunction!(is_installed, module)?)?;
+    module.setattr("_start", wrap_pyfunction!(_start, module)?)?;
+    module.setattr("stats", wrap_pyfunction!(stats, module)?)?;
+    module.setattr("probe", wrap_pyfunction!(probe_paths, module)?)?;
+    module.setattr("backends", wrap_pyfunction!(backends, module)?)?;
+    module.setattr("explain", wrap_pyfunction!(explain_name, module)?)
 }

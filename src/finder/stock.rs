@@ -20,13 +20,16 @@ pub struct Stock {
     get_spec: Body,
     invalidate_caches: Body,
     /// Attributes our answers take for granted, with the values they had.
-    relied_on: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
+    relied_on: Vec<Attribute>,
     /// The leading `sys.path_hooks` that turn a directory into a `FileFinder`, if they are the usual.
     hooks: Vec<Py<PyAny>>,
     /// `FileFinder._loaders`, by place in the order of suffixes.
     loaders: Vec<(String, Py<PyAny>)>,
     loader_details: Py<PyTuple>,
 }
+
+/// A class's dictionary, a name in it, and the value it had.
+type Attribute = (Py<PyAny>, Py<PyString>, Py<PyAny>);
 
 /// A function in a class's dictionary, with the descriptor around it.
 struct Body {
@@ -342,7 +345,7 @@ fn loaders(details: &Bound<'_, PyTuple>) -> PyResult<Vec<(String, Py<PyAny>)>> {
 fn relied_on(
     path_finder: &Bound<'_, PyType>,
     file_finder: &Bound<'_, PyType>,
-) -> PyResult<Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>> {
+) -> PyResult<Vec<Attribute>> {
     let mut found = Vec::new();
     for (class, names) in [
         (path_finder, &["_path_hooks", "_path_importer_cache"][..]),

@@ -2,9 +2,9 @@
 
 Only names; called by run.py. A module that an interpreter does not ship is left out there.
 
-`QUICK` is what rests on the import system most and takes under three minutes, stock and ours together, on
-one core. `FULL` adds whatever else starts interpreters, looks at modules' specs, loaders and files, or
-would notice a strange function in `sys.meta_path`'s classes.
+`QUICK` is what rests on the import system most and takes under three minutes, stock and ours
+together, on one core. `FULL` adds whatever else starts interpreters, looks at modules' specs,
+loaders and files, or would notice a strange function in the classes of `sys.meta_path`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ FULL = (
     "test_zipimport_support",
 )
 
-# regrtest's --match patterns: modules too long to be run whole, cut to what starts and feeds children.
+# regrtest's --match patterns for modules too long to be run whole: what starts and feeds children.
 PARTS: dict[str, tuple[str, ...]] = {
     "test_multiprocessing_spawn": (
         "*_TestProcess.test_process",
@@ -78,6 +78,6 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 
 def modules(names: list[str]) -> list[str]:
-    """The module names meant by the command line: `quick`, `full`, or names as they are; no name twice."""
+    """The modules that the command line means: `quick`, `full`, or their names; none twice."""
     lists = {"quick": QUICK, "full": FULL}
     return list(dict.fromkeys(one for name in names for one in lists.get(name, (name,))))
