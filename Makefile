@@ -124,9 +124,8 @@ lint-rust: $(DEV)
 lint-python: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict python
-	MYPYPATH=benches $(BIN)/mypy --strict benches tests/python
-	$(BIN)/mypy --strict tests/cpython
+	$(BIN)/mypy --strict
+	MYPYPATH=tests/cpython $(BIN)/mypy --strict tests/cpython
 	cd build && $(abspath $(BIN))/python -m mypy.stubtest fastpath
 
 format: $(DEV) ## Put the sources into the house format
