@@ -492,7 +492,8 @@ impl Index {
             };
         }
         let mut is_portion = false;
-        if bare_fact.is_dir() {
+        // The empty name is in no listing, but the path that it makes is the directory's own.
+        if bare_fact.is_dir() && !name.is_empty() {
             match self.look_at_package(pass, dir, &self.directory(&bare), grounds) {
                 Verdict::Portion => is_portion = true,
                 Verdict::Nothing => {}
