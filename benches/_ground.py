@@ -64,8 +64,17 @@ def quiet(command: Sequence[str]) -> None:
 
 def site_packages(python: str) -> str:
     """Where that interpreter's own packages are."""
-    question = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    return subprocess.check_output([python, "-I", "-c", question], text=True).strip()
+    return said(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
+
+
+def standard_library(python: str) -> str:
+    """Where that interpreter's standard library is."""
+    return said(python, "import os; print(os.path.dirname(os.__file__))")
+
+
+def said(python: str, program: str) -> str:
+    """What a program prints."""
+    return subprocess.check_output([python, "-I", "-c", program], text=True).strip()
 
 
 def extra_entries(where: Path, count: int) -> list[str]:

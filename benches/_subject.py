@@ -78,20 +78,21 @@ class Subject:
         return "".join([*parts, self.body.rstrip("\n") + "\n", REPORT])
 
     def command(self, file: Path) -> list[str]:
-        """Write the program to `file`; the command that runs it.
-
-        Isolated (-I): the caller's environment and directory shall not take part.
-        """
+        """Write the program to `file`; the command that runs it."""
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.program())
-        return [*self.prefix, self.python, "-I", str(file)]
+        return [*self.prefix, *self._interpreter(), str(file)]
+
+    def _interpreter(self) -> list[str]:
+        """Isolated: the caller's environment and directory take no part. And no warnings."""
+        return [self.python, "-I", "-W", "ignore"]
 
     def modules(self, file: Path) -> dict[str, list[object]]:
         """Run the program once, untimed: every module it loaded, described by _digest.py."""
         checked = file.with_name(f"{file.stem}-checked.py")
         checked.parent.mkdir(parents=True, exist_ok=True)
         checked.write_text(f"{self.program()}exec(open({str(DIGEST)!r}).read())\n")
-        output = run([*self.prefix, self.python, "-I", str(checked)]).output
+        output = run([*self.prefix, *self._interpreter(), str(checked)]).output
         described = json.loads(output.splitlines()[-1])
         assert isinstance(described, dict)
         return described

@@ -502,7 +502,8 @@ impl Index {
             };
         }
         let mut is_portion = false;
-        if bare_fact.is_dir() {
+        // The empty name is in no listing, but the path that it makes is the directory's own.
+        if bare_fact.is_dir() && !name.is_empty() {
             match self.look_at_package(pass, dir, &self.directory(&bare), grounds) {
                 Verdict::Portion => is_portion = true,
                 Verdict::Nothing => {}
@@ -532,13 +533,12 @@ impl Index {
     }
 
     /// Whether the filesystem answers to another spelling of the name that was found. Stock compares
-    /// with the names as listed, so there a probe must not decide.
+    /// with the names as listed, so there a probe must not decide. That it is the same file cannot be
+    /// asked: a FUSE filesystem may number each spelling anew.
     fn ignores_case(&self, paths: &[PathBuf], facts: &[Fact]) -> bool {
-        let found = paths.iter().zip(facts).find_map(|(path, fact)| Some((path, fact.stat()?)));
-        let Some((path, stat)) = found else { return false };
-        let Some(other) = with_case_swapped(path) else { return false };
-        let same = |s: &Stat| (s.dev, s.ino) == (stat.dev, stat.ino);
-        self.stat(&[other])[0].stat().is_some_and(same)
+        let found = paths.iter().zip(facts).find(|(_, fact)| fact.stat().is_some());
+        let other = found.and_then(|(path, _)| with_case_swapped(path));
+        other.is_some_and(|other| self.stat(&[other])[0].stat().is_some())
     }
 
     // ---- reading directories -------------------------------------------------------------------
@@ -790,10 +790,10 @@ fn is_slow(started: Instant, operations: usize) -> bool {
     started.elapsed() > SLOW * rounds.max(1)
 }
 
-/// The path with the case of its last part's ASCII letters swapped; none where it has no letter.
+/// The path with the case of its last part's letters swapped; none where it has no letter with a case.
 fn with_case_swapped(path: &Path) -> Option<PathBuf> {
-    let swap = |c: char| {
-        if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
+    let swap = |c: char| -> String {
+        if c.is_lowercase() { c.to_uppercase().collect() } else { c.to_lowercase().collect() }
     };
     let name = path.file_name()?.to_str()?;
     let swapped: String = name.chars().map(swap).collect();

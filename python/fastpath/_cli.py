@@ -7,12 +7,14 @@ environment are not valid. Errors are one line on standard error. Called by ``__
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 
 import fastpath
 from fastpath import _enable, _explain, _status
-from fastpath._problem import Problem, report
+from fastpath._problem import REFUSED, Problem, report
 from fastpath._settings import BACKENDS, FRESHNESS
 
 _CODES = (
@@ -58,10 +60,18 @@ _DESCRIPTIONS = {
 def main(arguments: list[str]) -> int:
     """Parse the arguments, do what they ask, return the exit code."""
     options = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold any byte
     try:
-        return _HANDLERS[options.command](options)
+        code = _HANDLERS[options.command](options)
+        sys.stdout.flush()
     except Problem as problem:
         return report(problem)
+    except BrokenPipeError:
+        # Whoever read our output has gone; the flush at exit must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+    return code
 
 
 def parser() -> argparse.ArgumentParser:

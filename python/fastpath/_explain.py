@@ -17,7 +17,7 @@ from fastpath._text import table
 if TYPE_CHECKING:
     from fastpath._native import Explanation
 
-_HEAD = ("entry", "finder", "answer", "source", "calls", "µs")
+_HEAD = ("entry", "finder", "answer", "source", "calls", "us")  # us: a terminal may lack the sign
 _NUMBERS = frozenset({4, 5})
 
 

@@ -119,12 +119,16 @@ def _prepared_script(path: str) -> Callable[[], None]:
     import os
     from importlib.machinery import SourceFileLoader, SourcelessFileLoader
 
+    directory = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  # no pathlib
+    path = _absolute(path)
     if _is_importable(path):  # a directory or a zip with a __main__ in it
         _set_first_path(path)
         _reset_main({})
         return lambda: _run_module("__main__", alter_argv=False)
-    _set_first_path(os.path.dirname(os.path.realpath(path)))  # noqa: PTH120  # no pathlib
-    main = {"__file__": path, "__cached__": None}
+    _set_first_path(directory)
+    main: dict[str, object] = {"__file__": path}
+    if sys.version_info < (3, 15):
+        main["__cached__"] = None
     if path.endswith(".pyc"):
         _readable(path)
         compiled = SourcelessFileLoader("__main__", path)
@@ -143,6 +147,15 @@ def _readable(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise Problem(f"run: can't open file {path!r}: {error.strerror}", USAGE) from error
+
+
+def _absolute(path: str) -> str:
+    """Make ``__file__`` of the script's name as ``_Py_abspath`` does, which normalises nothing."""
+    import os
+
+    if os.path.isabs(path):  # noqa: PTH117
+        return path
+    return f"{os.getcwd()}{os.sep}{path}"  # noqa: PTH109
 
 
 def _is_importable(path: str) -> bool:
@@ -164,14 +177,15 @@ def _set_first_path(entry: str) -> None:
 def _reset_main(names: dict[str, object]) -> None:
     """Make ``__main__`` look as if nothing had run in it, plus ``names``."""
     import builtins
+    from importlib.machinery import BuiltinImporter
 
     main = sys.modules["__main__"].__dict__
     main.clear()
-    main.update(__name__="__main__", __doc__=None, __package__=None, __spec__=None)
-    main.update(__builtins__=builtins, __loader__=sys.meta_path[0])
+    main.update(__name__="__main__", __doc__=None, __package__=None)
+    main.update(__loader__=BuiltinImporter, __spec__=None)
     if sys.version_info < (3, 14):
         main["__annotations__"] = {}
-    main.update(names)
+    main.update(__builtins__=builtins, **names)
 
 
 def _with_own_tracebacks(run: Callable[[], None]) -> None:
@@ -181,7 +195,9 @@ def _with_own_tracebacks(run: Callable[[], None]) -> None:
     except SystemExit:
         raise
     except BaseException:
-        hook = sys.excepthook
+        hook = getattr(sys, "excepthook", None)
+        if hook is None:  # the program took it out; the interpreter has its own words for that
+            raise
 
         def show(
             kind: type[BaseException], value: BaseException, traceback: TracebackType | None

@@ -2,7 +2,7 @@ r"""The files that start fastpath with the interpreter: their names, texts and d
 
 ``fastpath.pth`` holds one ``import`` line, which ``site`` executes from CPython 3.10 to 3.17.
 It is silent when fastpath has since been uninstalled, when the native module cannot be loaded
-and in sub-interpreters (which refuse it); ``python -m fastpath status`` says why. It does not run
+and in sub-interpreters (which refuse it); FASTPATH_DEBUG asks it to say why. It does not run
 under ``-S``, and does under ``-I`` and ``-E``.
 
 ``fastpath.start`` is its counterpart by PEP 829, read from CPython 3.15 on. Where both exist
@@ -22,19 +22,46 @@ import sysconfig
 from pathlib import Path
 from typing import NamedTuple
 
+from fastpath import _native
+
 # The first line of everything `enable` writes: what carries it is ours to replace or remove.
 MARK = "# Written by 'python -m fastpath enable'; 'python -m fastpath disable' removes it.\n"
 
 START_SUPPORTED = (3, 15)  # PEP 829
 START_NEEDED = (3, 18)  # PEP 829: import lines in .pth files are ignored from here on
 
-# Compiled at every start, twice in a virtual environment (site reads its .pth files twice): so it is
-# short, 19 µs where a hook that also reports its failure took 111. `_start` itself never raises.
-_HOOK = """\
+# Compiled only once something has failed. KeyboardInterrupt goes through, or Ctrl-C would be
+# lost; everything else, even a panic of the native module (a BaseException), must not cost
+# anybody their interpreter.
+_FAILED = """\
+import os, sys
+if isinstance(e, KeyboardInterrupt): raise
+if os.environ.get('FASTPATH_DEBUG', '0') not in ('', '0') and not sys.flags.ignore_environment:
+ print('fastpath: not started:', e, file=sys.stderr)
+"""
+_HOOK = f"""\
 try:
  from fastpath._native import _start
-except Exception: pass
-else: _start()"""
+ _start()
+except BaseException as e: exec({_FAILED!r})
+"""
+# The same for a .pth line, which is compiled at every start, in a virtual environment twice (up to 3.13
+# `site` reads its .pth files twice): so it is short, it acts once, and what tells a failure costs 7 µs
+# as a string, more than 50 where it was compiled each time. It loads the native module from its
+# file as an import would have, without the package around it and without a search, which together
+# take as long as all the rest. `sitedir` is a local of `site` that even 3.15 keeps for such lines. Where
+# the file is not there any more, the import system is asked.
+_PTH_HOOK = """\
+try:
+ try:
+  from _frozen_importlib import _load as f
+  from _frozen_importlib_external import spec_from_file_location as s
+  f(s({name!r},sitedir+{file!r}))._start()
+ except Exception:
+  from {name} import _start as f
+  f()
+except BaseException as e: exec({failed!r})
+"""
 
 PTH_NAME = "fastpath.pth"
 START_NAME = "fastpath.start"
@@ -51,7 +78,10 @@ class StartupFile(NamedTuple):
 
 def pth_text() -> str:
     """Return fastpath.pth: the mark and one import line."""
-    return f"{MARK}import sys; exec({_HOOK!r})\n"
+    name = _native.__name__
+    file = f"/fastpath/{Path(_native.__file__).name}"
+    hook = _PTH_HOOK.format(name=name, file=file, failed=_FAILED)
+    return f"{MARK}import sys; {name!r} in sys.modules or exec({hook!r})\n"
 
 
 def startup_files(directory: Path, *, start: bool) -> list[StartupFile]:

@@ -28,7 +28,7 @@ const MOST: usize = 64;
 const HIRE_NS: u64 = 15_000;
 
 /// The part of its waiting that a slow call earns if the one before it was quick.
-const ALONE: u64 = 16;
+const ALONE: u64 = 8;
 
 /// Helpers that are paid for in advance where the user asked for threads.
 const ADVANCE: u64 = 16;
@@ -237,5 +237,121 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
                 Steal::Retry => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+    use std::thread::{ThreadId, current, sleep};
+    use std::time::Duration;
+
+    use super::super::memory::parent;
+    use super::*;
+
+    /// Asks every path with `ask`; the answers, and how many threads gave them.
+    fn threads(
+        count: usize,
+        memory: &Memory,
+        opening: Opening,
+        ask: fn(&Path),
+    ) -> (Outcome<PathBuf>, usize) {
+        let seen: Mutex<HashSet<ThreadId>> = Mutex::default();
+        let ask = |path: &Path| {
+            ask(path);
+            seen.lock().unwrap().insert(current().id());
+            path.to_path_buf()
+        };
+        let paths: Vec<PathBuf> = (0..count).map(|i| format!("/far/{i}").into()).collect();
+        let borrowed: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let outcome = run(&Job { ask, place: parent }, &borrowed, memory, opening);
+        assert_eq!(outcome.answers, paths, "one answer for each path, in order");
+        let threads = seen.lock().unwrap().len();
+        (outcome, threads)
+    }
+
+    fn quick(_: &Path) {}
+
+    fn slow(_: &Path) {
+        sleep(Duration::from_millis(2));
+    }
+
+    /// Busy for longer than any call may be to pass as quick, and never asleep.
+    fn busy(_: &Path) {
+        let begin = std::time::Instant::now();
+        while begin.elapsed() < Duration::from_micros(100) {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Whether a thread that is merely preempted can be told from one that waits. Where it cannot,
+    /// a quick call on a busy machine may pass for a slow one.
+    fn knows_naps() -> bool {
+        let known = super::super::system::naps::count().is_some();
+        if !known {
+            println!("skipped: this build cannot tell a preempted call from a waiting one");
+        }
+        known
+    }
+
+    #[test]
+    fn quick_calls_need_no_help() {
+        if !knows_naps() {
+            return;
+        }
+        let (outcome, threads) = threads(5000, &Memory::default(), Opening::Alone, quick);
+        assert_eq!((outcome.alone, threads), (5000, 1));
+    }
+
+    #[test]
+    fn busy_calls_would_not_be_quicker_in_company() {
+        if !knows_naps() {
+            return;
+        }
+        let (outcome, threads) = threads(100, &Memory::default(), Opening::Alone, busy);
+        assert_eq!((outcome.alone, threads), (100, 1));
+    }
+
+    #[test]
+    fn slow_calls_are_noticed_and_then_known_from_the_start() {
+        let memory = Memory::default();
+        let (outcome, first) = threads(300, &memory, Opening::Alone, slow);
+        assert!((1..=2).contains(&outcome.alone), "{} calls alone", outcome.alone);
+        assert!((2..=MOST + 1).contains(&first), "{first} threads");
+        let (outcome, again) = threads(300, &memory, Opening::Alone, slow);
+        assert_eq!(outcome.alone, 0);
+        assert!((2..=MOST + 1).contains(&again), "{again} threads");
+    }
+
+    #[test]
+    fn a_place_that_is_quick_again_is_done_alone_again() {
+        if !knows_naps() {
+            return;
+        }
+        let memory = Memory::default();
+        threads(10, &memory, Opening::Alone, slow);
+        threads(10, &memory, Opening::Alone, quick);
+        let (outcome, _) = threads(10, &memory, Opening::Alone, quick);
+        assert_eq!(outcome.alone, 10);
+    }
+
+    #[test]
+    fn there_are_never_more_helpers_than_paths_or_than_the_bound() {
+        let (_, few) = threads(3, &Memory::default(), Opening::Many, slow);
+        assert!(few <= 3, "{few} threads");
+        let (_, many) = threads(400, &Memory::default(), Opening::Many, slow);
+        assert!((2..=MOST + 1).contains(&many), "{many} threads");
+    }
+
+    #[test]
+    fn one_slow_call_alone_earns_little() {
+        let mut purse = Purse::new(0);
+        purse.earn(600_000);
+        assert_eq!(purse.empty(), 5);
+        purse.earn(600_000);
+        assert_eq!(purse.empty(), 40);
+        assert_eq!(purse.empty(), 0);
     }
 }

@@ -1,6 +1,8 @@
 //! Listing one directory, by the portable call.
+//!
+//! For [`super::Prober`]. It never reads further than its limit: a directory may hold 200,000 names.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::fact::Kind;
@@ -17,9 +19,13 @@ pub struct Listing {
 /// The names in `dir`, `limit` of them at the most. `.` and `..` are left out, as `os.listdir` does.
 ///
 /// # Errors
-/// The errno of the first call that failed.
+/// The errno of the first call that failed; EINVAL for a path with an embedded NUL, EIO where the
+/// platform gave no number.
 pub(super) fn list(dir: &Path, limit: usize) -> Result<Listing, i32> {
-    let errno = |e: io::Error| e.raw_os_error().unwrap_or(0);
+    let errno = |e: io::Error| match e.kind() {
+        ErrorKind::InvalidInput => e.raw_os_error().unwrap_or(22),
+        _ => e.raw_os_error().unwrap_or(5),
+    };
     let mut listing = Listing { names: Vec::new(), complete: true };
     for entry in std::fs::read_dir(dir).map_err(errno)? {
         if listing.names.len() == limit {

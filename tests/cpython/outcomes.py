@@ -1,10 +1,10 @@
-"""Outcomes of one run of CPython's test runner, read from what it wrote, and compared with another run's.
+"""Outcomes of a run of CPython's test runner: read from what it wrote, compared with another's.
 
 Pure: reads text, starts nothing, knows no interpreter. Called by run.py, tested by test_run.py.
 
-Two sources are read, because neither is complete. The JUnit file names every test with its result, but a
-test of which only a subtest failed has no name there, and errors in setUpClass and setUpModule are missing.
-Those stand in the console output, as unittest's headings `FAIL: ...` and `ERROR: ...`.
+Two sources are read, because neither is complete. The JUnit file names every test with its result,
+but a test of which only a subtest failed has no name there, and errors in class and module fixtures
+are missing. Those stand in the console output, as unittest's headings `FAIL: ...` and `ERROR: ...`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ A pseudo id in angle brackets is a heading of the console, or speaks of the whol
 
 MODULE = "<module>"
 _FAILURES = ("failure", "error", "unexpected")
-_HEADED = ("<FAIL: ", "<ERROR: ", "<UNEXPECTED SUCCESS: ")
+_KINDS = {"FAIL": "failure", "ERROR": "error", "UNEXPECTED SUCCESS": "unexpected success"}
 
 _HEADING = re.compile(r"^={70}\n(FAIL|ERROR|UNEXPECTED SUCCESS): (.+)$", re.MULTILINE)
 _SKIPPED = re.compile(r"^test\.\S+ (skipped -- .+)$", re.MULTILINE)
@@ -52,18 +52,20 @@ class Run:
     """fastpath's own, at the end of the run."""
 
     def counts(self) -> tuple[int, int, int]:
-        """Tests run, skipped, failed; a failing subtest, class or module fixture counts as one failure."""
+        """Tests run, skipped, failed; a failing subtest or fixture counts as one failure."""
         ran = sum(len(each) for name, each in self.outcomes.items() if not name.startswith("<"))
-        skipped = sum(outcome.startswith("skipped") for each in self.outcomes.values() for outcome in each)
-        named = [each for name, each in self.outcomes.items() if not name.startswith("<")]
-        headed = sum(len(each) for name, each in self.outcomes.items() if name.startswith(_HEADED))
-        failed = sum(outcome.startswith(_FAILURES) for each in named for outcome in each)
-        return ran, skipped, max(failed, headed)
+        skipped = sum(
+            outcome.startswith("skipped") for each in self.outcomes.values() for outcome in each
+        )
+        failed = sum(
+            outcome.startswith(_FAILURES) for each in self.outcomes.values() for outcome in each
+        )
+        return ran, skipped, failed
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A test id whose outcomes in our environment are not stock's; one outcome per round on either side."""
+    """A test id whose outcomes are not stock's; on either side one outcome per round."""
 
     test: str
     stock: tuple[str, ...]
@@ -73,7 +75,7 @@ class Difference:
 
 
 def normalise(text: str, places: Sequence[str] = ()) -> str:
-    """`text` without what changes from run to run; `places` are directories of this run, longest first."""
+    """`text` without what changes from run to run; `places` are this run's own, longest first."""
     for number, place in enumerate(places):
         text = text.replace(place, f"<place {number}>")
     for pattern, name in _NOISE:
@@ -84,18 +86,19 @@ def normalise(text: str, places: Sequence[str] = ()) -> str:
 def parse(junit: str | None, console: str, exit_status: str, places: Sequence[str] = ()) -> Run:
     """The outcomes of one run.
 
-    `junit` is the text of regrtest's --junit-xml file (None: it wrote none), `console` its whole output with
-    -v, `exit_status` what became of the process, kept under the pseudo id `<module>`.
+    `junit` is the text of regrtest's --junit-xml file (None: it wrote none), `console` its whole
+    output with -v, `exit_status` what became of the process, kept under the pseudo id `<module>`.
     """
     run = Run()
     seen: list[tuple[str, str]] = []
-    if junit is not None:
-        for case in ET.fromstring(junit).iter("testcase"):
-            name = normalise(case.get("name", "<unnamed>"), places)
-            seen.append((name, _outcome(case, places)))
-            run.details[name] = _detail(case)
+    for case in _cases(junit):
+        name = normalise(case.get("name", "<unnamed>"), places)
+        seen.append((name, _outcome(case, places)))
+        run.details[name] = _detail(case)
+    known = {name for name, outcome in seen if outcome.startswith(_FAILURES)}
     for kind, title in _HEADING.findall(console):
-        seen.append((f"<{kind}: {normalise(title, places)}>", kind.lower()))
+        if not known & _ids(title):
+            seen.append((f"<{kind}: {normalise(title, places)}>", _KINDS[kind]))
     for text in _MODIFIED.findall(console):
         seen.append((f"<{normalise(text, places)}>", "modified"))
     seen += [(MODULE, normalise(text, places)) for text in _SKIPPED.findall(console)]
@@ -107,7 +110,7 @@ def parse(junit: str | None, console: str, exit_status: str, places: Sequence[st
 
 
 def take_witness(run: Run, witness: str) -> None:
-    """Take the outcomes of the module named `witness` out of the comparison, and keep what they say."""
+    """Take the module named `witness` out of the comparison, and keep what it says."""
     mine = {
         name: each
         for name, each in run.outcomes.items()
@@ -117,12 +120,18 @@ def take_witness(run: Run, witness: str) -> None:
         del run.outcomes[name]
     if mine:
         wrong = [name for name, each in mine.items() if each != ("passed",)]
-        run.witness = "; ".join(f"{name} {run.details.get(name, '')}".strip() for name in wrong) or "passed"
+        run.witness = (
+            "; ".join(f"{name} {run.details.get(name, '')}".strip() for name in wrong) or "passed"
+        )
 
 
 def differing(stock: Outcomes, ours: Outcomes) -> list[str]:
-    """The test ids that did not come out alike, in order."""
-    return sorted(name for name in stock.keys() | ours.keys() if stock.get(name) != ours.get(name))
+    """The test ids that did not come out alike, in order.
+
+    The whole module's is among them only where it alone differs.
+    """
+    names = sorted(name for name in stock.keys() | ours.keys() if stock.get(name) != ours.get(name))
+    return [name for name in names if name != MODULE] or names
 
 
 def judge(rounds: Sequence[tuple[Run, Run]]) -> list[Difference]:
@@ -139,8 +148,27 @@ def _difference(name: str, rounds: Sequence[tuple[Run, Run]]) -> Difference:
     stock = tuple(_shown(pair[0], name) for pair in rounds)
     ours = tuple(_shown(pair[1], name) for pair in rounds)
     flaky = len(set(stock)) > 1 and set(ours) <= set(stock)
-    details = [run.details.get(name, "") for _, run in rounds] + [run.details.get(name, "") for run, _ in rounds]
+    details = [run.details.get(name, "") for _, run in rounds] + [
+        run.details.get(name, "") for run, _ in rounds
+    ]
     return Difference(name, stock, ours, flaky, next(filter(None, details), ""))
+
+
+def _cases(junit: str | None) -> list[ET.Element]:
+    """The test cases of a JUnit file; none if it is missing, or cut off with its process."""
+    try:
+        return list(ET.fromstring(junit).iter("testcase")) if junit else []
+    except ET.ParseError:
+        return []
+
+
+def _ids(title: str) -> set[str]:
+    """The test ids that unittest's heading of a whole test may mean.
+
+    In parentheses it has the class up to CPython 3.10, the whole id from 3.11.
+    """
+    match = re.fullmatch(r"(\S+) \((\S+)\)", title)
+    return {match[2], f"{match[2]}.{match[1]}"} if match else set()
 
 
 def _outcome(case: ET.Element, places: Sequence[str]) -> str:
@@ -159,7 +187,11 @@ def _outcome(case: ET.Element, places: Sequence[str]) -> str:
 
 
 def _detail(case: ET.Element) -> str:
-    texts = [child.text or "" for child in case if child.tag in ("failure", "error", "system-out", "system-err")]
+    texts = [
+        child.text or ""
+        for child in case
+        if child.tag in ("failure", "error", "system-out", "system-err")
+    ]
     return "\n".join(filter(None, texts))
 
 

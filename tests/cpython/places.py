@@ -1,7 +1,7 @@
-"""Interpreters, and how to start a program beside them: on this machine, or inside a root made for them.
+"""Interpreters, and how to start programs beside them: here, or inside a root made for them.
 
-Finds CPythons, makes their environments, runs commands with a time limit. Knows nothing of tests or outcomes.
-Called by run.py.
+Finds CPythons, makes their environments, runs commands with a time limit. Knows no outcomes. Called
+by run.py and bench.py.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class Interpreter:
         return self.root / str(inside).lstrip("/")
 
     def command(self, argv: Sequence[str], cwd: str) -> list[str]:
-        """The command line that runs `argv` in the directory `cwd`, both as the interpreter sees them."""
+        """The command line that runs `argv` in `cwd`, both as the interpreter sees them."""
         return _enter(self.root, ["env", "-C", cwd, *argv])
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of a command: `exit 0`, `signal 11`, `timeout`; and what it wrote, errors included."""
+    """What became of a command (`exit 0`, `signal 11`, `timeout`), and all that it wrote."""
 
     status: str
     output: str
@@ -119,8 +119,18 @@ class Runner:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """The variables a test process gets: this process's, without what steers Python, fastpath or pyenv."""
-    steering = ("PYTHON", "FASTPATH", "PYENV", "VIRTUAL_ENV", "PIP_", "TMPDIR", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
+    """The variables a test process gets: ours, without what steers Python, fastpath or pyenv."""
+    steering = (
+        "PYTHON",
+        "FASTPATH",
+        "PYENV",
+        "VIRTUAL_ENV",
+        "PIP_",
+        "TMPDIR",
+        "COLUMNS",
+        "NO_COLOR",
+        "FORCE_COLOR",
+    )
     env = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
     env.update(LANG="C.UTF-8", PYTHONHASHSEED="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     env.pop("LC_ALL", None)
@@ -129,11 +139,13 @@ def environment(root: Path) -> dict[str, str]:
     return env
 
 
-def find(asked: Sequence[str], sid_root: Path | None, tests: Iterable[str]) -> tuple[list[Interpreter], list[str]]:
+def find(
+    asked: Sequence[str], sid_root: Path | None, tests: Iterable[str]
+) -> tuple[list[Interpreter], list[str]]:
     """The interpreters to test, oldest first, and a line for each that cannot be.
 
-    `asked` holds paths, or versions such as `3.13` that narrow down what is found; empty: all that is found.
-    `tests` are the test modules of interest: an Interpreter names those of them that it ships.
+    `asked` holds paths, or versions such as `3.13` that narrow down what is found; empty: all that
+    is found. `tests` are the test modules of interest: an Interpreter names those that it ships.
     """
     paths = [one for one in asked if not _is_version(one)]
     versions = [one for one in asked if _is_version(one)]
@@ -150,7 +162,9 @@ def find(asked: Sequence[str], sid_root: Path | None, tests: Iterable[str]) -> t
             continue
         if interpreter and (path in paths or not versions or _matches(interpreter, versions)):
             found[root, real] = interpreter
-    missing = [v for v in versions if not any(_matches(interpreter, [v]) for interpreter in found.values())]
+    missing = [
+        v for v in versions if not any(_matches(interpreter, [v]) for interpreter in found.values())
+    ]
     lines += [f"{version}: no such CPython with its tests found" for version in missing]
     return sorted(found.values(), key=lambda one: _numbers(one.version)), lines
 
@@ -211,7 +225,9 @@ def _describe(
     """Ask the interpreter at `path` who it is; None in the second place if it is known already."""
     try:
         command = _enter(root, ["env", "-C", "/", path, "-I", "-c", _DESCRIBE, *tests])
-        done = subprocess.run(command, check=False, env=environment(root), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, check=False, env=environment(root), capture_output=True, text=True, timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PlaceError(str(error)) from None
     if done.returncode:
@@ -233,7 +249,9 @@ def _is_version(text: str) -> bool:
 
 
 def _matches(interpreter: Interpreter, versions: list[str]) -> bool:
-    return any(interpreter.version == v or interpreter.version.startswith(f"{v}.") for v in versions)
+    return any(
+        interpreter.version == v or interpreter.version.startswith(f"{v}.") for v in versions
+    )
 
 
 def _numbers(version: str) -> list[int]:

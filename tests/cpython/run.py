@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""Run CPython's own tests with fastpath enabled and without, and say whether any test came out differently.
+"""Run CPython's own tests with fastpath and without, and say whether any came out differently.
 
-For every CPython found, two fresh environments are made, alike but for fastpath. Each test module is run in
-both by CPython's own runner with the same flags; then the outcomes are compared, test by test. Failures that
-stock has too are no matter; a test that passes only with fastpath is a difference as well.
+For every CPython found, two fresh environments are made, alike but for fastpath. Each test module
+is run in both by CPython's own runner with the same flags; then the outcomes are compared, test by
+test. Failures that stock has too are no matter; a test that passes only with fastpath differs.
 
 What is not done here: nothing is built (give a wheel), and no outcome is ever excused by name.
-`README.md` beside this file says what a run proves. Needs the standard library only, Python 3.10 or newer.
+`README.md` beside this file says what a run proves. Needs the standard library only, 3.10 or newer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import signal
 import sys
 import threading
 import time
@@ -59,7 +61,7 @@ class Verdict:
 
     @property
     def same(self) -> bool:
-        """Nothing differs but what stock itself cannot decide, and fastpath was there to make a difference."""
+        """Nothing differs but what stock itself cannot decide, and fastpath was at work."""
         return not self.unproved and all(one.flaky for one in self.differences)
 
     def line(self) -> str:
@@ -94,13 +96,18 @@ class Progress:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options = arguments(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = suite.modules(options.tests)
     interpreters, unusable = places.find(options.python, options.sid_root, names)
     for line in unusable:
         print(f"skipped: {line}")
     total = sum(len(one.tests & set(names)) for one in interpreters)
     if not total or not (options.wheel or options.control):
-        why = "no CPython with any of these tests" if not total else "no --wheel given (nor --control)"
+        why = (
+            "no CPython with any of these tests"
+            if not total
+            else "no --wheel given (nor --control)"
+        )
         print(f"skipped: {why}, nothing to run")
         return NOTHING
     runner, progress = Runner(), Progress(total)
@@ -124,35 +131,88 @@ def main(argv: Sequence[str] | None = None) -> int:
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line's options, checked."""
     parser = argparse.ArgumentParser(
-        description="Run CPython's own tests with fastpath and without, and compare them test by test.",
+        description="Run CPython's own tests with fastpath and without, and compare each test.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--python", action="append", default=[], metavar="PATH|3.N", help="a CPython, or which of those found")
-    add("--sid-root", type=Path, metavar="DIR", help="a Debian root with more CPythons and their tests (needs root)")
+    add(
+        "--python",
+        action="append",
+        default=[],
+        metavar="PATH|3.N",
+        help="a CPython, or which of those found",
+    )
+    add(
+        "--sid-root",
+        type=Path,
+        metavar="DIR",
+        help="a Debian root with more CPythons and their tests (needs root)",
+    )
     add("--wheel", type=Path, metavar="WHEEL", help="the fastpath wheel to test")
-    add("--control", action="store_true", help="compare stock with stock, to see how steady the tests are")
-    add("--tests", nargs="+", default=["quick"], metavar="NAME", help="quick, full, or modules (default: quick)")
+    add(
+        "--control",
+        action="store_true",
+        help="compare stock with stock, to see how steady the tests are",
+    )
+    add(
+        "--tests",
+        nargs="+",
+        default=["quick"],
+        metavar="NAME",
+        help="quick, full, or modules (default: quick)",
+    )
     add("--jobs", type=int, default=2, metavar="N", help="modules run at once (default: 2)")
-    add("--timeout", type=int, default=600, metavar="S", help="seconds for one module in one environment")
-    add("--retries", type=int, default=1, metavar="N", help="further rounds of a module that differs (default: 1)")
-    add("--json", type=Path, metavar="FILE", help="write the verdicts, with a traceback for each difference")
+    add(
+        "--timeout",
+        type=int,
+        default=600,
+        metavar="S",
+        help="seconds for one module in one environment",
+    )
+    add(
+        "--retries",
+        type=int,
+        default=1,
+        metavar="N",
+        help="further rounds of a module that differs (default: 1)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FASTPATH_X=Y",
+        dest="settings",
+        help="a setting for the test processes, such as FASTPATH_BACKEND=uring",
+    )
+    add(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the verdicts, with a traceback for each difference",
+    )
     add("--keep", action="store_true", help="leave the environments and all output in place")
     options = parser.parse_args(argv)
     if options.control and options.wheel:
         parser.error("--control compares stock with stock: it takes no --wheel")
     if options.wheel and not options.wheel.is_file():
         parser.error(f"--wheel: no such file: {options.wheel}")
+    if not all(re.fullmatch(r"FASTPATH_\w+=.*", one) for one in options.settings):
+        parser.error("--set takes FASTPATH_SOMETHING=VALUE: fastpath's settings only")
+    options.settings = dict(one.split("=", 1) for one in options.settings)
     if options.jobs < 1 or options.timeout < 1 or options.retries < 0:
         parser.error("--jobs and --timeout must be at least 1, --retries at least 0")
     return options
 
 
 def test(
-    interpreter: Interpreter, names: list[str], options: argparse.Namespace, runner: Runner, progress: Progress
+    interpreter: Interpreter,
+    names: list[str],
+    options: argparse.Namespace,
+    runner: Runner,
+    progress: Progress,
 ) -> list[Verdict]:
-    """All of one interpreter's modules: a first round of each, several at once; then again, alone, what differed."""
+    """All of one interpreter's modules: each once, then again, alone, what differed."""
     shipped = [name for name in names if name in interpreter.tests]
     absent = [name for name in names if name not in interpreter.tests]
     if absent:
@@ -161,29 +221,36 @@ def test(
         return []
     control: bool = options.control
     with bench(interpreter, options.wheel, runner, keep=options.keep) as made:
+        made.settings = options.settings
         if options.keep:
             progress.say(f"{interpreter.version:8} output and environments in {made.outside('')}")
         by_name = first_rounds(made, shipped, options, progress)
         for number, name in enumerate(name for name in shipped if outcomes.judge(by_name[name])):
-            progress.say(f"{interpreter.version:8} {name} differs, once more with nothing beside it")
+            progress.say(
+                f"{interpreter.version:8} {name} differs, once more with nothing beside it"
+            )
             further(made, name, by_name[name], options, ours_first=number % 2 == 1)
             progress.say(show(verdict(interpreter, name, by_name[name], control=control)), done=1)
     return [verdict(interpreter, name, by_name[name], control=control) for name in shipped]
 
 
-def first_rounds(made: Bench, names: list[str], options: argparse.Namespace, progress: Progress) -> dict[str, Rounds]:
-    """One round of every module, `--jobs` at once; a verdict is shown at once where nothing differs."""
+def first_rounds(
+    made: Bench, names: list[str], options: argparse.Namespace, progress: Progress
+) -> dict[str, Rounds]:
+    """One round of every module, `--jobs` at a time; what does not differ is shown at once."""
 
     def first(numbered: tuple[int, str]) -> Rounds:
         number, name = numbered
         rounds = [made.run_both(name, options.timeout, ours_first=number % 2 == 1)]
         if not outcomes.judge(rounds):
-            progress.say(verdict(made.interpreter, name, rounds, control=options.control).line(), done=1)
+            progress.say(
+                verdict(made.interpreter, name, rounds, control=options.control).line(), done=1
+            )
         return rounds
 
     pool = ThreadPoolExecutor(options.jobs)
     try:
-        return dict(zip(names, pool.map(first, enumerate(names))))
+        return dict(zip(names, pool.map(first, enumerate(names)), strict=True))
     except KeyboardInterrupt:
         made.runner.stop()
         raise
@@ -191,7 +258,9 @@ def first_rounds(made: Bench, names: list[str], options: argparse.Namespace, pro
         pool.shutdown(cancel_futures=True)
 
 
-def further(made: Bench, name: str, rounds: Rounds, options: argparse.Namespace, *, ours_first: bool) -> None:
+def further(
+    made: Bench, name: str, rounds: Rounds, options: argparse.Namespace, *, ours_first: bool
+) -> None:
     """The further rounds of a module that differed, appended to `rounds`.
 
     The whole module again, not the one test: whether stock can decide an outcome is only known
@@ -221,7 +290,10 @@ def verdict(interpreter: Interpreter, name: str, rounds: Rounds, *, control: boo
 
 
 def unproved(rounds: Rounds, *, control: bool) -> str:
-    """Why these rounds prove nothing: fastpath was not at work, or was where it must not be. Empty if they do."""
+    """Why these rounds prove nothing; empty if they do.
+
+    They do not where fastpath was not at work, or was where it must not be.
+    """
     for stock, ours in rounds:
         if stock.witness != "passed":
             return f"in stock the witness {stock.witness}"
@@ -237,18 +309,23 @@ def show(one: Verdict) -> str:
     lines = [one.line()]
     for difference in one.differences:
         lines.append(f"    {'flaky' if difference.flaky else 'DIFFERENT'}  {difference.test}")
-        lines += [f"        {arm}: {' | '.join(getattr(difference, arm))}" for arm in ("stock", "ours")]
+        lines += [
+            f"        {arm}: {' | '.join(getattr(difference, arm))}" for arm in ("stock", "ours")
+        ]
     return "\n".join(lines)
 
 
 def summary(verdicts: list[Verdict], untested: int) -> str:
-    """The last line: how much was compared and how much of it differed; `untested` counts interpreters."""
+    """The last line: how much was compared, how much differed; `untested` counts interpreters."""
     different = sum(not each.flaky for one in verdicts for each in one.differences)
     flaky = sum(each.flaky for one in verdicts for each in one.differences)
     unproved = sum(bool(one.unproved) for one in verdicts)
     same = not untested and all(one.same for one in verdicts)
     tests, versions = sum(one.run for one in verdicts), len({one.python for one in verdicts})
-    words = [f"{tests} tests in {len(verdicts)} modules of {versions} CPythons", f"{different} different"]
+    words = [
+        f"{tests} tests in {len(verdicts)} modules of {versions} CPythons",
+        f"{different} different",
+    ]
     words += [f"{flaky} flaky in stock too"] if flaky else []
     words += [f"{unproved} modules prove nothing"] if unproved else []
     words += [f"{untested} CPythons could not be tested"] if untested else []

@@ -229,13 +229,9 @@ impl<'a> Batch<'a> {
             let path = self.paths[self.next].as_os_str().as_encoded_bytes();
             let index = self.next;
             self.next += 1;
-            if path.contains(&0) {
-                // As the standard library says it, without a call.
-                self.facts[index] = Some(Fact::Failed(libc::EINVAL));
-                self.free.push(slot);
-            } else if self.queue(slot, path, index).is_err() {
-                // No room in the queue: it has one entry for each slot, so this does not happen;
-                // if it does, this path is asked by another engine.
+            // A NUL cannot be sent. Nor can anything if there were no room in the queue, but it
+            // has an entry for each slot. Either way the path is left to another engine.
+            if path.contains(&0) || self.queue(slot, path, index).is_err() {
                 self.free.push(slot);
             }
         }

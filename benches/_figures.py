@@ -1,0 +1,355 @@
+"""What fastpath promises, figure by figure, and how each is measured.
+
+A figure compares the answers first and raises WrongAnswer when they differ from stock; then it
+times alternating fresh processes, and answers with lines of stock, ours and the limit. It prints
+no result and judges none. For figures.py.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from _ground import (
+    environment,
+    extra_entries,
+    install,
+    no_slow_mount,
+    one_module,
+    quiet,
+    site_packages,
+    slow_mount,
+    standard_library,
+    testbed,
+)
+from _measure import Run, cpu, interleave, median, run, strace, system_calls, wall
+from _modules import TYPICAL, importable, statements
+from _report import Progress
+from _subject import Subject, differences, finding_seconds, import_seconds
+
+EXTRA = 300
+DELAY_MS = 1.0
+CROWD = 200_000
+MILLION = 1_000_000
+
+Runs = Mapping[str, Sequence[Run]]
+
+
+class WrongAnswer(Exception):
+    """Something was loaded that stock would have loaded otherwise."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure: what was measured, and what it may be at most."""
+
+    figure: str
+    what: str
+    unit: str
+    stock: float
+    ours: float
+    measured: float
+    """What is compared with `limit`, in `unit`."""
+    limit: float | None
+    """At most this; None for what is only shown."""
+    hard: bool = False
+    """A count, not a time: it holds or it does not."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise is kept."""
+        return self.limit is None or self.measured <= self.limit
+
+
+@dataclass
+class Bench:
+    """What all figures share: an interpreter, fastpath, where to work, how often to repeat."""
+
+    home: Path
+    python: str
+    wheel: Path | None
+    fastpath: Path | None
+    repeat: float
+    """1 is the usual number of rounds."""
+    progress: Progress
+    wanted: set[str]
+    notes: list[str] = field(default_factory=list)
+
+    def rounds(self, usual: int) -> int:
+        """How many rounds to run where `usual` is usual; an odd number, for the median."""
+        return max(1, round(usual * self.repeat)) | 1
+
+    def time(self, name: str, ways: dict[str, Subject], usual: int) -> dict[str, list[Run]]:
+        """The ways, each run many times, alternating."""
+        rounds = self.rounds(usual)
+        self.progress.stage(f"{name}: {rounds} rounds of {len(ways)} processes")
+        runs = {
+            who: partial(run, way.command(self.program(name, who))) for who, way in ways.items()
+        }
+        return interleave(runs, rounds, tick=self.progress.tick)
+
+    def check(self, name: str, stock: Subject, ours: Subject) -> None:
+        """Raise WrongAnswer unless both load the same modules with the same specs."""
+        self.progress.stage(f"{name}: comparing what is loaded")
+        loaded = [
+            way.modules(self.program(name, who)) for who, way in (("stock", stock), ("ours", ours))
+        ]
+        wrong = differences(*loaded)
+        if wrong:
+            raise WrongAnswer(f"{name}: not as stock has them: {', '.join(wrong)}")
+
+    def program(self, name: str, who: str) -> Path:
+        """Where the program of that figure is written."""
+        return self.home / "programs" / f"{name}-{who}.py"
+
+    def skip(self, name: str, reason: str) -> list[Line]:
+        """No lines, and a note that says why."""
+        self.notes.append(f"skip: {name}: {reason}")
+        return []
+
+
+def start_up(bench: Bench) -> list[Line]:
+    """`python -c pass` in an environment where fastpath is enabled, and in one where it is not.
+
+    Both have the same wheel installed. The medians of blocks of runs, and of those the least:
+    what a start costs when nothing disturbs it.
+    """
+    name, per_block = "pass", 25
+    off, on = (environment(bench.home / where) for where in ("venv-0", "venv-1"))
+    if bench.wheel is not None:
+        for python in (off, on):
+            install(["--no-deps", "--upgrade", str(bench.wheel)], Path(site_packages(python)))
+        quiet([on, "-m", "fastpath", "enable"])
+        for python, active in ((off, False), (on, True)):
+            question = "import sys; found = sys.modules.get('fastpath._native'); assert "
+            quiet([python, "-c", f"{question}bool(found and found.is_installed()) is {active}"])
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("PYTHON", "FASTPATH"))
+    }
+    blocks = bench.rounds(15)
+    bench.progress.stage(f"{name}: {blocks} blocks of {per_block} rounds of 2 processes")
+    best = {"off": (float("inf"), float("inf")), "on": (float("inf"), float("inf"))}
+    commands = {
+        "off": partial(run, [off, "-c", "pass"], clean),
+        "on": partial(run, [on, "-c", "pass"], clean),
+    }
+    for _ in range(blocks):
+        block = interleave(commands, per_block)
+        for who, runs in block.items():
+            walls, cpus = best[who]
+            best[who] = (min(walls, median(runs, wall)), min(cpus, median(runs, cpu)))
+        bench.progress.tick()
+    (wall_off, cpu_off), (wall_on, cpu_on) = best["off"], best["on"]
+    added = (wall_on - wall_off) * 1e3
+    percent = (wall_on / wall_off - 1) * 100
+    return [
+        Line(name, "wall added", "ms", wall_off * 1e3, wall_on * 1e3, added, 0.5),
+        Line(name, "wall added", "%", wall_off * 1e3, wall_on * 1e3, percent, 4.0),
+        Line(name, "CPU", "x", cpu_off * 1e3, cpu_on * 1e3, cpu_on / cpu_off, 1.02),
+    ]
+
+
+def long_path(bench: Bench) -> list[Line]:
+    """300 more entries in front, hot: ours with them against stock without any."""
+    name = "long-path"
+    entries = extra_entries(bench.home / "extra", EXTRA)
+    stock = Subject(bench.python, statements(TYPICAL))
+    stock_long = replace(stock, front=entries)
+    ours = replace(stock_long, fastpath=bench.fastpath)
+    bench.check(name, stock_long, ours)
+    runs = bench.time(name, {"stock": stock, "stock-long": stock_long, "ours": ours}, 25)
+    base = median(runs["stock"], import_seconds)
+    longer = median(runs["stock-long"], import_seconds)
+    return [
+        Line(name, "stock with them", "x", base * 1e3, longer * 1e3, longer / base, None),
+        of_stock(name, "import time", runs, import_seconds, 1.05),
+        of_stock(name, "CPU", runs, cpu, 1.02),
+    ]
+
+
+def library(bench: Bench) -> list[Line]:
+    """500 modules of the standard library on a path of 10 entries, hot."""
+    name = "stdlib"
+    names = importable(bench.python, 500)
+    # zip, library, lib-dynload and site-packages make four; without them in front it is no ten.
+    entries = extra_entries(bench.home / "extra", EXTRA)[:6]
+    stock = Subject(bench.python, statements(names), front=entries)
+    ours = replace(stock, fastpath=bench.fastpath)
+    bench.check(name, stock, ours)
+    runs = bench.time(name, {"stock": stock, "ours": ours}, 31)
+    return [
+        of_stock(name, "import time", runs, import_seconds, 0.97),
+        of_stock(name, "CPU", runs, cpu, 1.02),
+    ]
+
+
+def slow(bench: Bench) -> list[Line]:
+    """300 more entries and the standard library at 1 ms per operation: the time spent finding.
+
+    Finding is what passes inside PathFinder.find_spec, wrapped alike in stock and ours; for ours
+    loading and installing fastpath counts too. And again with io_uring refused.
+    """
+    reason = no_slow_mount()
+    if reason:
+        return bench.skip("slow, refused", reason)
+    entries = extra_entries(bench.home / "extra", EXTRA)
+    shelf = standard_library(bench.python)
+    with ExitStack() as stack:
+        mounts = [
+            stack.enter_context(slow_mount(source, bench.home / "slow" / where, DELAY_MS))
+            for source, where in ((str(bench.home / "extra"), "extra"), (shelf, "library"))
+        ]
+        extra, slow_shelf = (str(mount.path) for mount in mounts)
+        stock = Subject(
+            bench.python,
+            statements(TYPICAL),
+            front=[f"{extra}/{Path(entry).name}" for entry in entries],
+            moved={shelf: slow_shelf, f"{shelf}/lib-dynload": f"{slow_shelf}/lib-dynload"},
+            finding=True,
+        )
+        ours = replace(stock, fastpath=bench.fastpath)
+        ways = {"stock": stock, "ours": ours}
+        if "refused" in bench.wanted:
+            refuse = testbed("refuse")
+            ways["refused"] = replace(ours, prefix=[str(refuse), "--errno", "EPERM", "--"])
+        for who in list(ways)[1:]:
+            bench.check(f"slow-{who}", stock, ways[who])
+        runs = bench.time("slow", ways, 5)
+        served = {}
+        for who, way in ways.items():
+            before = sum(mount.operations() for mount in mounts)
+            run(way.command(bench.program("slow", who)))
+            served[who] = sum(mount.operations() for mount in mounts) - before
+    lines = [
+        of_stock("slow", "finding time", runs, finding_seconds, 0.10),
+        of_stock("slow", "import time", runs, import_seconds, None),
+        of_stock("slow", "CPU", runs, cpu, 1.02),
+        count("slow", "operations served", served["stock"], served["ours"], None),
+    ]
+    if "refused" in ways:
+        base = median(runs["ours"], finding_seconds)
+        refused = median(runs["refused"], finding_seconds)
+        lines += [
+            Line(
+                "refused",
+                "finding time, to `slow`",
+                "x",
+                base * 1e3,
+                refused * 1e3,
+                refused / base,
+                1.3,
+            ),
+            of_stock("refused", "CPU", {**runs, "ours": runs["refused"]}, cpu, 1.02),
+        ]
+    return lines
+
+
+HUGE_BODY = """\
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+peak()
+before, start = peak(), clock()
+import wanted
+start, before = clock() - start, peak() - before
+assert wanted.__file__.startswith({front!r}), wanted.__file__
+print(start, before)
+"""
+
+
+def huge_directory(bench: Bench) -> list[Line]:
+    """One import from a directory of 200,000 files: what it adds to one from a small directory."""
+    name = "huge-dir"
+    if not Path("/proc/self/status").exists():
+        return bench.skip(name, "needs /proc/self/status, to see the memory")
+    bench.progress.stage(f"{name}: a directory of {CROWD:,} files, made once")
+    where = {"small": one_module(bench.home / "small", 10)}
+    where["huge"] = one_module(bench.home / "huge", CROWD)
+    ways = {}
+    for size, directory in where.items():
+        body = HUGE_BODY.format(front=str(directory))
+        stock = Subject(bench.python, body, front=[str(directory)])
+        ways[f"stock-{size}"] = stock
+        ways[f"ours-{size}"] = replace(stock, fastpath=bench.fastpath)
+    runs = bench.time(name, ways, 9)
+
+    def added(who: str, column: int) -> float:
+        huge, small = (
+            statistics.median(float(one.output.split()[column]) for one in runs[f"{who}-{size}"])
+            for size in ("huge", "small")
+        )
+        return huge - small
+
+    stock_ms, ours_ms = (added(who, 0) * 1e3 for who in ("stock", "ours"))
+    stock_mb, ours_mb = (added(who, 1) / 1024 for who in ("stock", "ours"))
+    return [
+        Line(name, "time added", "ms", stock_ms, ours_ms, ours_ms, 1.0),
+        Line(name, "memory added", "MB", stock_mb, ours_mb, ours_mb, 1.0, hard=True),
+    ]
+
+
+def no_futex(bench: Bench) -> list[Line]:
+    """A million `import os` on one thread: no futex call, and no more time than stock.
+
+    The clock starts at the loop: what installing costs is the business of `pass`.
+    """
+    name = "futex"
+
+    def loop(times: int) -> Subject:
+        body = f"start = clock()\nfor _ in range({times}):\n    import os\n"
+        return Subject(bench.python, body)
+
+    stock, ours = loop(MILLION), replace(loop(MILLION), fastpath=bench.fastpath)
+    lines = []
+    tracer = strace()
+    if tracer is None:
+        bench.skip(name, "the count needs strace; only the time is measured")
+    else:
+        bench.progress.stage(f"{name}: counting futex calls")
+        calls = []
+        for who, fastpath in (("stock", None), ("ours", bench.fastpath)):
+            once, often = (
+                system_calls(
+                    tracer,
+                    replace(loop(times), fastpath=fastpath).command(
+                        bench.program(name, f"{who}-{times}")
+                    ),
+                    "futex",
+                )
+                for times in (1, MILLION)
+            )
+            calls.append(often - once)
+        lines = [count(name, "futex calls added", calls[0], calls[1], 0)]
+    runs = bench.time(name, {"stock": stock, "ours": ours}, 15)
+    return [*lines, of_stock(name, "time", runs, import_seconds, 1.02)]
+
+
+def of_stock(
+    figure: str, what: str, runs: Runs, of: Callable[[Run], float], limit: float | None
+) -> Line:
+    """Ours to stock, a ratio of medians; both shown in milliseconds."""
+    base, value = (median(runs[who], of) for who in ("stock", "ours"))
+    return Line(figure, what, "x", base * 1e3, value * 1e3, value / base, limit)
+
+
+def count(figure: str, what: str, stock: int, ours: int, limit: float | None) -> Line:
+    """A count, which holds or does not."""
+    return Line(figure, what, "", stock, ours, ours, limit, hard=True)
+
+
+FIGURES: dict[str, Callable[[Bench], list[Line]]] = {
+    "pass": start_up,
+    "long-path": long_path,
+    "stdlib": library,
+    "slow": slow,
+    "refused": slow,
+    "huge-dir": huge_directory,
+    "futex": no_futex,
+}
