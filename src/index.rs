@@ -114,6 +114,15 @@ pub struct Pass {
     chunk: usize,
     /// Whether this lookup had to ask the filesystem for more than a check.
     learnt: bool,
+    /// The directories it has listed.
+    listed: Vec<Arc<Directory>>,
+}
+
+impl Pass {
+    /// The directories that this lookup has listed so far; they are told once.
+    pub fn take_listed(&mut self) -> Vec<Arc<Directory>> {
+        std::mem::take(&mut self.listed)
+    }
 }
 
 macro_rules! counters {
@@ -238,7 +247,8 @@ impl Index {
     /// The beginning of a lookup.
     #[must_use]
     pub fn pass(&self) -> Pass {
-        Pass { id: self.passes.fetch_add(1, Ordering::Relaxed) + 1, chunk: 1, learnt: false }
+        let id = self.passes.fetch_add(1, Ordering::Relaxed) + 1;
+        Pass { id, chunk: 1, learnt: false, listed: Vec::new() }
     }
 
     /// For each of these, whether it is a directory: one batch.
@@ -438,9 +448,11 @@ impl Index {
                 None => Verdict::Portion,
             },
             Names::Gone => Verdict::Nothing,
-            // Stock asks for `__init__` by stat, which needs no right to list.
-            Names::Large(_) | Names::Unreadable => self.probe_package(pass, package, grounds),
-            Names::Unread | Names::Unknown => Verdict::CannotTell,
+            // Stock asks for `__init__` by stat, which needs no right to list, and no descriptor.
+            Names::Large(_) | Names::Unreadable | Names::Unknown => {
+                self.probe_package(pass, package, grounds)
+            }
+            Names::Unread => Verdict::CannotTell,
         }
     }
 
@@ -563,7 +575,7 @@ impl Index {
     }
 
     /// Reads these directories: their generations in one batch, then their names in one.
-    fn read(&self, pass: &Pass, dirs: &[Arc<Directory>]) {
+    fn read(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) {
         let identified = |dir: &Arc<Directory>| {
             let mut state = dir.state();
             let of_this_pass = state.pass == pass.id;
@@ -581,7 +593,7 @@ impl Index {
     }
 
     /// Reads the names of these directories, whose generations have just been `seen`.
-    fn read_names(&self, pass: &Pass, dirs: &[Arc<Directory>], seen: &[Seen]) {
+    fn read_names(&self, pass: &mut Pass, dirs: &[Arc<Directory>], seen: &[Seen]) {
         let trust = self.table.trust();
         let now = now_ns();
         for huge in [false, true] {
@@ -592,6 +604,7 @@ impl Index {
             let listings = self.prober.list(&paths, if huge { 1 } else { LARGE });
             for ((dir, seen), listing) in chosen.into_iter().zip(listings) {
                 let Seen::Dir(generation, stat) = seen else { continue };
+                pass.listed.push(Arc::clone(dir));
                 let names = if self.is_shut(dir, stat) {
                     Names::Unreadable
                 } else {
@@ -622,7 +635,7 @@ impl Index {
     fn publish(
         &self,
         dir: &Directory,
-        pass: &Pass,
+        pass: &mut Pass,
         trust: u64,
         generation: Option<Generation>,
         names: Names,
@@ -644,7 +657,7 @@ impl Index {
     // ---- keeping answers fresh -----------------------------------------------------------------
 
     /// Whether this answer still holds, as far as [`Freshness`] wants to know.
-    fn holds(&self, pass: &Pass, run: &Run, kept: &Kept) -> bool {
+    fn holds(&self, pass: &mut Pass, run: &Run, kept: &Kept) -> bool {
         if self.freshness == Freshness::Sealed {
             return true;
         }
@@ -674,7 +687,7 @@ impl Index {
 
     /// Compares these directories with the filesystem in one batch and reads again what differs.
     /// Whether all names are as they were.
-    fn revalidate(&self, pass: &Pass, mut dirs: Vec<Arc<Directory>>) -> bool {
+    fn revalidate(&self, pass: &mut Pass, mut dirs: Vec<Arc<Directory>>) -> bool {
         dirs.retain(|dir| dir.state().pass != pass.id);
         let epoch = self.table.epoch();
         let facts = self.stat_dirs(&dirs);
