@@ -24,7 +24,11 @@ const RECHECK_SHARE: u32 = 50;
 /// Lookups go round this often when directories keep changing under them; then stock decides.
 const ROUNDS: usize = 4;
 
-/// How sure an answer must be that no earlier directory has a new file that shadows it.
+/// How an answer is checked before it is given.
+///
+/// Unless sealed, a hit is checked in the directory it was found in, and a miss in all of them: a module that
+/// exists is never reported missing. What is left is how sure to be that no earlier directory has a new
+/// file that shadows the hit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Freshness {
     /// Earlier directories are re-checked as often as 2 % of the elapsed time allows.
@@ -32,7 +36,7 @@ pub enum Freshness {
     Auto,
     /// Every directory that was consulted is re-checked, every time.
     Strict,
-    /// What was read once is trusted until [`Index::invalidate`].
+    /// What was read once is trusted, hit or miss, until [`Index::invalidate`].
     Sealed,
 }
 
