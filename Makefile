@@ -66,15 +66,14 @@ $(TESTBED): Cargo.toml Cargo.lock $(shell find tests/testbed -type f)
 	$(QUICK_RELEASE) cargo build --locked --release --package testbed
 	@touch $@
 
+# The script says why it cannot; where FASTPATH_REQUIRE lists sid, that is a failure.
 sid: ## Make build/sid, a Debian root with CPython 3.14 and 3.15 (root, debootstrap, network)
 	@mkdir -p build; \
-	if [ -e $(SID)/usr/bin/python3.15 ]; then :; \
-	elif [ "$$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then \
-	  echo 'skip: CPython 3.14 and 3.15: making $(SID) needs root and debootstrap'; \
-	  case ",$$FASTPATH_REQUIRE," in *,sid,*) exit 1;; esac; \
-	elif ! tests/sid/make-root.sh $(SID); then \
-	  echo 'skip: CPython 3.14 and 3.15: $(SID) could not be made (see above)'; \
-	  case ",$$FASTPATH_REQUIRE," in *,sid,*) exit 1;; esac; fi
+	if ! command -v debootstrap >/dev/null; then \
+	  echo 'sid: skipped: needs debootstrap'; false; \
+	else tests/sid/make-root.sh $(SID); fi || { \
+	  echo "skip: CPython's own tests on 3.14 and 3.15"; \
+	  case ",$$FASTPATH_REQUIRE," in *,sid,*) exit 1;; esac; }
 
 # --- use ---------------------------------------------------------------------------------
 

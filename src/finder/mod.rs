@@ -202,6 +202,7 @@ impl Finder {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = lookup.cls.py();
         let mut answer = without_gil::run(py, || self.index.find(pass, run, lookup.name));
+        self.audit(py, pass)?;
         let reached = match &answer {
             Answer::Found { entry, .. } => entry + 1,
             Answer::Ask => 0,
@@ -237,6 +238,16 @@ impl Finder {
                 Ok(None)
             }
         }
+    }
+
+    /// Raises the auditing event that stock's listing raises (PEP 578), for each directory listed. The
+    /// lookup cannot stop for it, so it comes right after.
+    fn audit(&self, py: Python<'_>, pass: &mut Pass) -> PyResult<()> {
+        for dir in pass.take_listed() {
+            let audit = self.sys.bind(py).getattr(intern!(py, "audit"))?;
+            audit.call1((intern!(py, "os.listdir"), dir.path().to_str()))?;
+        }
+        Ok(())
     }
 
     /// The entries that a lookup went by get their finder, as stock's lookup would have given it. False if
