@@ -59,6 +59,9 @@ impl Tree {
         for path in tree.spread(SIZES[2]) {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         }
+        // What is not on the disk yet cannot be dropped from the caches.
+        let synced = Command::new("sync").status();
+        assert!(synced.is_ok_and(|status| status.success()), "sync(1) failed");
         tree
     }
 
@@ -186,8 +189,7 @@ struct Effort<'a> {
 
 /// Empties the page, dentry and inode caches (proc(5), `drop_caches`). False without the right.
 fn drop_caches() -> bool {
-    Command::new("sync").status().is_ok_and(|s| s.success())
-        && std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok()
+    std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok()
 }
 
 /// Medians over interleaved rounds; each sample is the mean of its batches.

@@ -119,18 +119,6 @@ fn arguments<'py>(
     Ok(Some(bound))
 }
 
-/// Call the invalidate_caches() method on all path entry finders
-/// stored in sys.path_importer_cache (where implemented).
-#[pyfunction]
-#[pyo3(name = "invalidate_caches", signature = (*args, **kwargs), text_signature = "()")]
-fn invalidate_caches<'py>(
-    args: &Bound<'py, PyTuple>,
-    kwargs: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let installed = current().expect("a native body is made by `install` only");
-    installed.finder.invalidate_caches(args, kwargs)
-}
-
 /// In the child of a fork: if any thread was at work in the table, the child starts with a new one.
 #[pyfunction]
 fn _after_fork_in_child(py: Python<'_>) -> PyResult<()> {
@@ -151,7 +139,6 @@ fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
     let natives = Natives {
         find_spec: wrap_pyfunction!(find_spec, &module)?.into_any(),
         get_spec: wrap_pyfunction!(get_spec, &module)?.into_any(),
-        invalidate_caches: wrap_pyfunction!(invalidate_caches, &module)?.into_any(),
     };
     finder.put_in_place(py, &natives)?;
     let installed = Arc::new(Installed { finder, options });

@@ -5,16 +5,18 @@
 //! own `_get_spec` is called with that one entry, so hooks, archives and foreign finders see exactly
 //! what they would have seen.
 
+mod named;
 mod plan;
 mod stock;
 mod watch;
 pub mod without_gil;
 
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyString};
 
 use crate::candidates::{Candidate, INIT};
 use crate::index::{Answer, Freshness, Index, Pass, Run};
@@ -33,7 +35,9 @@ pub struct Finder {
     index: Index,
     sys: Py<PyAny>,
     plans: Mutex<Vec<Arc<Plan>>>,
-    asked: std::sync::atomic::AtomicU64,
+    asked: AtomicU64,
+    /// Calls of `importlib.invalidate_caches()` that the index has heard of.
+    invalidations: AtomicI64,
     /// `-v` wants to be told every step: stock tells it.
     verbose: bool,
 }
@@ -55,7 +59,8 @@ impl Finder {
         let sys = py.import("sys")?.into_any();
         let verbose = sys.getattr("flags")?.getattr("verbose")?.extract::<i32>()? != 0;
         let (plans, asked) = Default::default();
-        Ok(Self { stock, index, sys: sys.unbind(), plans, asked, verbose })
+        let invalidations = AtomicI64::new(stock.invalidations(py)?);
+        Ok(Self { stock, index, sys: sys.unbind(), plans, asked, invalidations, verbose })
     }
 
     /// Puts these bodies in the place of stock's.
@@ -86,7 +91,7 @@ impl Finder {
 
     /// How many path entries were left to stock.
     pub fn asked(&self) -> u64 {
-        self.asked.load(std::sync::atomic::Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// `PathFinder.find_spec(fullname, path=None, target=None)`.
@@ -135,16 +140,6 @@ impl Finder {
         }
     }
 
-    /// `PathFinder.invalidate_caches()`.
-    pub fn invalidate_caches<'py>(
-        &self,
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.index.invalidate();
-        self.stock.call_invalidate_caches(args, kwargs)
-    }
-
     /// The search itself; none where all of it is stock's business.
     fn search<'py>(
         &self,
@@ -162,6 +157,10 @@ impl Finder {
         let Some(around) = plan::around(py, self.sys.bind(py), &self.stock, &self.index) else {
             return Ok(None);
         };
+        let invalidations = self.stock.invalidations(py)?;
+        if self.invalidations.swap(invalidations, Ordering::AcqRel) != invalidations {
+            self.index.invalidate();
+        }
         let mut pass = self.index.pass();
         let plan = self.plan(&around, &mut pass, &entries)?;
         let portions = PyList::empty(py);
@@ -203,6 +202,7 @@ impl Finder {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = lookup.cls.py();
         let mut answer = without_gil::run(py, || self.index.find(pass, run, lookup.name));
+        self.audit(py, pass)?;
         let reached = match &answer {
             Answer::Found { entry, .. } => entry + 1,
             Answer::Ask => 0,
@@ -238,6 +238,16 @@ impl Finder {
                 Ok(None)
             }
         }
+    }
+
+    /// Raises the auditing event that stock's listing raises (PEP 578), for each directory listed. The
+    /// lookup cannot stop for it, so it comes right after.
+    fn audit(&self, py: Python<'_>, pass: &mut Pass) -> PyResult<()> {
+        for dir in pass.take_listed() {
+            let audit = self.sys.bind(py).getattr(intern!(py, "audit"))?;
+            audit.call1((intern!(py, "os.listdir"), dir.path().to_str()))?;
+        }
+        Ok(())
     }
 
     /// The entries that a lookup went by get their finder, as stock's lookup would have given it. False if
@@ -296,7 +306,7 @@ impl Finder {
         target: Option<&Bound<'py, PyAny>>,
         portions: &Bound<'py, PyList>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let alone = PyList::new(cls.py(), [entry])?;
         self.ask_all(cls, fullname, alone.as_any(), target, portions)
     }

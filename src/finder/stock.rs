@@ -6,6 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
+use super::named;
 use super::watch::Plain;
 use crate::candidates::Suffixes;
 
@@ -18,7 +19,6 @@ pub struct Stock {
     getcwd: Py<PyAny>,
     find_spec: Body,
     get_spec: Body,
-    invalidate_caches: Body,
     /// Attributes our answers take for granted, with the values they had.
     relied_on: Vec<Attribute>,
     /// The leading `sys.path_hooks` that turn a directory into a `FileFinder`, if they are the usual.
@@ -48,8 +48,7 @@ impl Body {
     /// Puts `native` in this body's place, in the same kind of descriptor, under the same names.
     fn replace(&self, class: &Bound<'_, PyType>, native: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = class.py();
-        let original = self.function.bind(py);
-        native.setattr("__module__", original.getattr("__module__")?)?;
+        let native = named::as_method_of(class, native, self.function.bind(py))?;
         let descriptor = self.descriptor.bind(py).get_type().call1((native,))?;
         class.setattr(self.name, descriptor)
     }
@@ -63,7 +62,6 @@ impl Body {
 pub struct Natives<'py> {
     pub find_spec: Bound<'py, PyAny>,
     pub get_spec: Bound<'py, PyAny>,
-    pub invalidate_caches: Bound<'py, PyAny>,
 }
 
 impl Stock {
@@ -92,7 +90,6 @@ impl Stock {
         Ok(Self {
             find_spec: Body::of(&path_finder, "find_spec")?,
             get_spec: Body::of(&path_finder, "_get_spec")?,
-            invalidate_caches: Body::of(&path_finder, "invalidate_caches")?,
             module_spec: py.import("_frozen_importlib")?.getattr("ModuleSpec")?.unbind(),
             namespace_path: namespace_path.unbind(),
             getcwd: external.getattr("_os")?.getattr("getcwd")?.unbind(),
@@ -116,7 +113,6 @@ impl Stock {
         let class = self.path_finder.bind(py).clone();
         self.find_spec.replace(&class, &natives.find_spec)?;
         self.get_spec.replace(&class, &natives.get_spec)?;
-        self.invalidate_caches.replace(&class, &natives.invalidate_caches)?;
         let dict = class.getattr("__dict__")?;
         let ours = dict.get_item("_get_spec")?.unbind();
         self.relied_on.push((dict.unbind(), PyString::new(py, "_get_spec").unbind(), ours));
@@ -127,8 +123,7 @@ impl Stock {
     pub fn restore(&self, py: Python<'_>) -> PyResult<()> {
         let class = self.path_finder.bind(py);
         self.find_spec.restore(class)?;
-        self.get_spec.restore(class)?;
-        self.invalidate_caches.restore(class)
+        self.get_spec.restore(class)
     }
 
     /// Whether nobody has replaced a method since that our answers stand for.
@@ -167,13 +162,13 @@ impl Stock {
         self.get_spec.function.bind(cls.py()).call1((cls, fullname, path, target))
     }
 
-    /// Stock's own `PathFinder.invalidate_caches`.
-    pub fn call_invalidate_caches<'py>(
-        &self,
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.invalidate_caches.function.bind(args.py()).call(args, kwargs)
+    /// How often `PathFinder.invalidate_caches` has been called: it counts for the namespace packages
+    /// (bpo-45703), and so for us.
+    ///
+    /// # Errors
+    /// There is no such count, as in CPython 3.10.0.
+    pub fn invalidations(&self, py: Python<'_>) -> PyResult<i64> {
+        self.namespace_path.bind(py).getattr(intern!(py, "_epoch"))?.extract()
     }
 
     /// `os.getcwd()`, as importlib calls it.

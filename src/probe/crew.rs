@@ -28,7 +28,7 @@ const MOST: usize = 64;
 const HIRE_NS: u64 = 15_000;
 
 /// The part of its waiting that a slow call earns if the one before it was quick.
-const ALONE: u64 = 16;
+const ALONE: u64 = 8;
 
 /// Helpers that are paid for in advance where the user asked for threads.
 const ADVANCE: u64 = 16;
@@ -349,7 +349,7 @@ mod tests {
     fn one_slow_call_alone_earns_little() {
         let mut purse = Purse::new(0);
         purse.earn(600_000);
-        assert_eq!(purse.empty(), 2);
+        assert_eq!(purse.empty(), 5);
         purse.earn(600_000);
         assert_eq!(purse.empty(), 40);
         assert_eq!(purse.empty(), 0);

@@ -16,7 +16,7 @@ const MAX_ANSWERS: usize = 1 << 16;
 /// The names of a directory, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub enum Names {
-    /// Not looked at yet, or no longer trusted.
+    /// Not looked at yet, or it could not be read for a reason that may pass.
     #[default]
     Unread,
     /// All of them.
@@ -27,8 +27,6 @@ pub enum Names {
     Unreadable,
     /// Not there, or no directory.
     Gone,
-    /// It cannot be told: stock decides.
-    Unknown,
 }
 
 /// What is known of a directory at one moment.

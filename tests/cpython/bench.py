@@ -80,9 +80,9 @@ class Bench:
         return run
 
     def _flags(self, module: str, timeout: int, junit: str) -> list[str]:
-        patterns = suite.PARTS.get(module, ())
+        patterns = list(suite.PARTS.get(module, ()))
         if patterns:
-            patterns = (*patterns, f"{WITNESS}.*")
+            patterns.append(f"{WITNESS}.*")
         return [
             *("-m", "test", "-v", "-u", "cpu", "--timeout", str(timeout), "--junit-xml", junit),
             *(flag for pattern in patterns for flag in ("-m", pattern)),

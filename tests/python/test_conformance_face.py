@@ -15,7 +15,7 @@ from typing import Any
 import fastpath
 import pytest
 
-REPLACED = ["find_spec", "_get_spec", "invalidate_caches"]
+REPLACED = ["find_spec", "_get_spec"]
 BEFORE = dict(vars(PathFinder))
 
 

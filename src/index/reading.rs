@@ -1,0 +1,257 @@
+//! Reading directories, and reading them again when they have changed. Only the index may use it.
+//!
+//! A listing belongs to the generation of its directory that was taken *before* it, so that a change in
+//! between shows at the next check.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::{Index, Pass, count};
+use crate::fact::{Fact, Generation, Stat};
+use crate::probe::{CASE_SENSITIVE, Listing};
+use crate::table::{Directory, NameSet, Names};
+
+/// A directory with more names than this is not listed to answer one lookup: listing 8,192 names
+/// takes about half a millisecond, asking for six candidates five microseconds.
+/// Where case is folded, only a listing shows how a name is spelled, so there every one is listed.
+const LARGE: usize = if CASE_SENSITIVE { 8_192 } else { usize::MAX };
+/// A lower bound of the bytes a name takes in a directory's `st_size`, where that grows with it.
+const BYTES_PER_NAME: u64 = 32;
+/// A filesystem whose operations take longer than this is slow: waits count, not calls.
+const SLOW: Duration = Duration::from_micros(200);
+/// How many operations a parallel engine has under way at once, for judging what one took.
+const WIDTH: u32 = 64;
+
+impl Index {
+    /// For each of these, whether it is a directory: one batch.
+    #[must_use]
+    pub fn identify(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) -> Vec<bool> {
+        pass.learnt = true;
+        let facts = self.stat_dirs(dirs);
+        let note = |(dir, fact): (&Arc<Directory>, &Fact)| {
+            let mut state = dir.state();
+            if Seen::of(*fact).is_still(state.generation, &state.names) {
+                state.pass = pass.id;
+            } else if let (Names::Unread, true) = (&state.names, fact.is_dir()) {
+                state.seen = fact.stat().copied();
+                state.pass = pass.id;
+            }
+            fact.is_dir()
+        };
+        dirs.iter().zip(&facts).map(note).collect()
+    }
+
+    /// Whether all of these are directories, as far as this pass has not just seen it: one batch.
+    #[must_use]
+    pub fn are_directories(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) -> bool {
+        let unseen: Vec<_> =
+            dirs.iter().filter(|dir| dir.state().pass != pass.id).cloned().collect();
+        let seen = |dir: &Arc<Directory>| !matches!(dir.state().names, Names::Gone);
+        dirs.iter().all(seen)
+            && (unseen.is_empty() || self.identify(pass, &unseen).into_iter().all(|is| is))
+    }
+
+    /// Reads the first of `dirs`, and as many unread ones behind it as this pass deems good: one more
+    /// each time on a fast filesystem, all of them at once on a slow one.
+    pub(super) fn read_ahead(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) {
+        pass.learnt = true;
+        let trust = self.table.trust();
+        let unread = |dir: &&Arc<Directory>| {
+            let state = dir.state();
+            matches!(state.names, Names::Unread) || state.trust != trust
+        };
+        let chunk: Vec<_> = dirs.iter().filter(unread).take(pass.chunk).cloned().collect();
+        let started = Instant::now();
+        self.read(pass, &chunk);
+        let slow = is_slow(started, chunk.len() * 2);
+        pass.chunk = if slow { usize::MAX } else { pass.chunk.saturating_mul(2) };
+        for dir in &chunk {
+            dir.state().slow = slow;
+        }
+    }
+
+    /// Reads these directories: their generations in one batch, then their names in one.
+    fn read(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) {
+        let identified = |dir: &Arc<Directory>| {
+            let mut state = dir.state();
+            let of_this_pass = state.pass == pass.id;
+            state.seen.take().filter(|_| of_this_pass).map(Fact::Present)
+        };
+        let mut facts: Vec<_> = dirs.iter().map(identified).collect();
+        let unseen = dirs.iter().zip(&facts).filter(|(_, fact)| fact.is_none());
+        let unseen: Vec<_> = unseen.map(|(dir, _)| Arc::clone(dir)).collect();
+        let asked = self.stat_dirs(&unseen);
+        facts.iter_mut().filter(|fact| fact.is_none()).zip(asked).for_each(|(fact, now)| {
+            *fact = Some(now);
+        });
+        let seen: Vec<_> = facts.into_iter().flatten().map(Seen::of).collect();
+        self.read_names(pass, dirs, &seen);
+    }
+
+    /// Reads the names of these directories, whose generations have just been `seen`.
+    fn read_names(&self, pass: &mut Pass, dirs: &[Arc<Directory>], seen: &[Seen]) {
+        let trust = self.table.trust();
+        let now = now_ns();
+        for huge in [false, true] {
+            let chosen: Vec<_> =
+                dirs.iter().zip(seen).filter(|(_, s)| s.is_huge() == Some(huge)).collect();
+            let paths: Vec<_> = chosen.iter().map(|(dir, _)| dir.path()).collect();
+            // Of a huge one, the first name tells whether we may read it.
+            let listings = self.prober.list(&paths, if huge { 1 } else { LARGE });
+            for ((dir, seen), listing) in chosen.into_iter().zip(listings) {
+                let Seen::Dir(generation, stat) = seen else { continue };
+                pass.listed.push(Arc::clone(dir));
+                let names = if self.is_shut(dir, stat) {
+                    Names::Unreadable
+                } else {
+                    names_of(listing, stat.size)
+                };
+                let generation = Some(*generation).filter(|g| !g.is_racy(now));
+                self.publish(dir, pass, trust, generation, names);
+            }
+        }
+        for (dir, seen) in dirs.iter().zip(seen) {
+            let names = match seen {
+                Seen::Dir(..) => continue,
+                Seen::NoDir => Names::Gone,
+                Seen::Failed => Names::Unread,
+            };
+            self.publish(dir, pass, trust, None, names);
+        }
+    }
+
+    /// Whether nothing in this directory can be reached, though it may be listed: then stock's stat of
+    /// every candidate fails. Where everybody may search it, there is nothing to ask.
+    fn is_shut(&self, dir: &Directory, stat: &Stat) -> bool {
+        const SEARCH: u32 = 0o111;
+        stat.mode & SEARCH != SEARCH && !self.stat(&[dir.path().join(".")])[0].is_dir()
+    }
+
+    /// Keeps what was read. If it differs from what was known, earlier answers no longer count.
+    fn publish(
+        &self,
+        dir: &Directory,
+        pass: &mut Pass,
+        trust: u64,
+        generation: Option<Generation>,
+        names: Names,
+    ) {
+        let mut state = dir.state();
+        let first = matches!(state.names, Names::Unread);
+        let same = same_names(&state.names, &names);
+        state.names = names;
+        state.generation = generation;
+        state.pass = pass.id;
+        state.trust = trust;
+        drop(state);
+        if !first && !same {
+            count(&self.counters.stale, 1);
+            self.table.changed();
+        }
+    }
+
+    /// Compares these directories with the filesystem in one batch and reads again what differs.
+    /// Whether all names are as they were.
+    pub(super) fn revalidate(&self, pass: &mut Pass, mut dirs: Vec<Arc<Directory>>) -> bool {
+        dirs.retain(|dir| dir.state().pass != pass.id);
+        let epoch = self.table.epoch();
+        let facts = self.stat_dirs(&dirs);
+        let mut changed = Vec::new();
+        let mut seen = Vec::new();
+        for (dir, fact) in dirs.into_iter().zip(facts) {
+            let now = Seen::of(fact);
+            let mut state = dir.state();
+            if now.is_still(state.generation, &state.names) {
+                count(&self.counters.revalidated, 1);
+                state.pass = pass.id;
+                continue;
+            }
+            if matches!(state.names, Names::Unread) {
+                // It was only ever probed: what the probes said no longer counts.
+                state.generation = None;
+                state.pass = pass.id;
+                self.table.changed();
+                continue;
+            }
+            drop(state);
+            changed.push(dir);
+            seen.push(now);
+        }
+        if !changed.is_empty() {
+            self.read_names(pass, &changed, &seen);
+        }
+        self.table.epoch() == epoch
+    }
+}
+
+/// What a stat said of something that should be a directory.
+enum Seen {
+    /// It is one, of this generation.
+    Dir(Generation, Stat),
+    NoDir,
+    Failed,
+}
+
+impl Seen {
+    fn of(fact: Fact) -> Self {
+        const EACCES: i32 = 13;
+        match fact {
+            Fact::Present(stat) if fact.is_dir() => Seen::Dir(Generation::of(&stat), stat),
+            // Stock takes a directory that it may not reach for an empty one.
+            Fact::Present(_) | Fact::Absent | Fact::Failed(EACCES) => Seen::NoDir,
+            Fact::Failed(_) => Seen::Failed,
+        }
+    }
+
+    /// For a directory, whether its size says that it has more names than are worth listing.
+    fn is_huge(&self) -> Option<bool> {
+        match self {
+            Seen::Dir(_, stat) => Some(stat.size / BYTES_PER_NAME > LARGE as u64),
+            Seen::NoDir | Seen::Failed => None,
+        }
+    }
+
+    /// Whether this is what was known.
+    fn is_still(&self, generation: Option<Generation>, names: &Names) -> bool {
+        match self {
+            Seen::Dir(now, _) => generation == Some(*now),
+            Seen::NoDir => matches!(names, Names::Gone),
+            Seen::Failed => matches!(names, Names::Unread),
+        }
+    }
+}
+
+fn names_of(listing: Result<Listing, i32>, size: u64) -> Names {
+    const ENOENT: i32 = 2;
+    const EPERM: i32 = 1;
+    const EACCES: i32 = 13;
+    const ENOTDIR: i32 = 20;
+    match listing {
+        Ok(listing) if listing.complete => Names::Listed(Arc::new(NameSet::new(listing.names))),
+        Ok(_) => Names::Large(((size / BYTES_PER_NAME) as usize).max(LARGE)),
+        Err(ENOENT | ENOTDIR) => Names::Gone,
+        Err(EPERM | EACCES) => Names::Unreadable,
+        Err(_) => Names::Unread,
+    }
+}
+
+fn same_names(a: &Names, b: &Names) -> bool {
+    match (a, b) {
+        (Names::Listed(a), Names::Listed(b)) => a == b,
+        (Names::Gone, Names::Gone) | (Names::Unreadable, Names::Unreadable) => true,
+        _ => false,
+    }
+}
+
+pub(super) fn fresh_generation(stat: &Stat) -> Option<Generation> {
+    Some(Generation::of(stat)).filter(|g| !g.is_racy(now_ns()))
+}
+
+fn now_ns() -> i128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128)
+}
+
+pub(super) fn is_slow(started: Instant, operations: usize) -> bool {
+    let rounds = u32::try_from(operations).unwrap_or(u32::MAX).div_ceil(WIDTH);
+    started.elapsed() > SLOW * rounds.max(1)
+}
