@@ -251,8 +251,8 @@ def main() -> int:
     else:
         print(f"\nimporting {', '.join(PACKAGES)}, medians of alternating fresh processes\n")
         print(show(rows))
-        print("\ncalls: system calls (strace, engine serial); in the last block, operations that the")
-        print("filesystem served. All of stock's loading is in every figure: fastpath only finds.")
+        print("\ncalls: system calls (strace, engine serial); in the last block, operations served")
+        print("by the filesystem. Loading is in every figure, and is stock's: fastpath only finds.")
         print(*notes, sep="\n")
     return 1 if any(row.different for row in rows) else 0
 
