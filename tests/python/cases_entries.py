@@ -253,7 +253,7 @@ def kinds_of_path_argument(w: World) -> None:
     for name in ("m", "n", "absent"):
         for make in (list, tuple, dict.fromkeys, iter, _generator, frozenset, "/".join):
             if make is not frozenset or name != "n":
-                w.find(name, make(entries))  # type: ignore[operator]
+                w.find(name, make(entries))
         for odd in (None, [], (), "", w.at("a"), [w.at("a")], 5, b"ab", {}, object()):
             w.find(name, odd)
         w.find(name, path=entries)

@@ -485,7 +485,7 @@ def an_instance_and_the_class_agree(w: World) -> None:
     _tree(w)
     w.find("m", finder=PathFinder())
     w.find("n", finder=PathFinder())
-    w.see(lambda: PathFinder().invalidate_caches(), repr)  # type: ignore[call-arg]
+    w.see(lambda: PathFinder().invalidate_caches(), repr)
 
 
 @CASES

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
+from types import ModuleType
+from typing import Any
 
 from world import SUFFIX, Cases, World
 
@@ -179,15 +181,16 @@ def unreadable_files_are_found(w: World) -> None:
 @CASES
 def submodules_by_path(w: World) -> None:
     w.files("p/__init__.py", "p/sub.py", "p/q/__init__.py", "p/q/r.py", "p/n/", "sub.py", "r.py")
-    for path in ([w.at("p")], (w.at("p"), w.root), [w.at("p/q")], [w.at("p"), w.at("p/q")]):
+    stand_in: Any = ModuleType("stand_in")
+    paths: list[Any] = [[w.at("p")], (w.at("p"), w.root), [w.at("p/q")], [w.at("p"), w.at("p/q")]]
+    for path in paths:
         for name in ("p.sub", "p.q", "p.q.r", "q.sub", "sub", "p.n", "p.absent"):
-            sys.modules["p"] = sys.modules["q"] = sys.modules["p.q"] = sys
-            sys.__path__ = path  # type: ignore[attr-defined]
+            sys.modules["p"] = sys.modules["q"] = sys.modules["p.q"] = stand_in
+            stand_in.__path__ = path
             try:
                 w.find(name, path)
             finally:
                 del sys.modules["p"], sys.modules["q"], sys.modules["p.q"]
-                del sys.__path__  # type: ignore[attr-defined]
 
 
 @CASES

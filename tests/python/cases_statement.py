@@ -165,7 +165,10 @@ def modules_from_specs(w: World) -> None:
         "import importlib.util as u; s = u.find_spec('m'); m = u.module_from_spec(s);"
         "s.loader.exec_module(m); result = m.x, repr(m)"
     )
-    w.run("import importlib.util as u; m = u.module_from_spec(u.find_spec('n')); result = repr(m).split(' at ')[0]")
+    w.run(
+        "import importlib.util as u; m = u.module_from_spec(u.find_spec('n'));"
+        "result = repr(m).split(' at ')[0]"
+    )
 
 
 @CASES
@@ -246,7 +249,9 @@ def __init___that_loses_its_source(w: World) -> None:
     w.run("import p; result = p.__file__, list(p.__path__)")
     del sys.modules["p"]
     w.remove("d/p/a.py")
-    os.rmdir(w.at("d/p/__pycache__"))if os.path.isdir(w.at("d/p/__pycache__")) and not os.listdir(w.at("d/p/__pycache__")) else None
+    os.rmdir(w.at("d/p/__pycache__")) if os.path.isdir(w.at("d/p/__pycache__")) and not os.listdir(
+        w.at("d/p/__pycache__")
+    ) else None
     w.run("import p; result = list(p.__path__)")
 
 

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import fastpath
 from oracle import ADDRESS
+
+import fastpath
 
 BOOT = """\
 import os

@@ -1,8 +1,8 @@
 """Asks stock and fastpath, in one interpreter, for every name there is and as many there are not.
 
-Run as a script by ``test_differential.py``: ``differential_child.py FRESHNESS BACKEND``. Walks every
-directory from ``sys.path`` down (not what pkgutil thinks importable: everything), and prints one
-JSON object: how many questions, how many found, missing and namespaces, and where answers differ.
+Run as a script by ``test_differential.py``: ``differential_child.py FRESHNESS BACKEND``. Walks
+every directory from ``sys.path`` down (not what pkgutil thinks importable: everything), and prints
+one JSON object: how many questions, how many found and missing, and where answers differ.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from oracle import Stock, differing, exception_picture, spec_picture  # noqa: E402
+from oracle import Stock, differing, exception_picture, spec_picture
 
 del sys.path[0]
 import fastpath  # noqa: E402
@@ -42,7 +42,7 @@ class Comparison:
         """Ask both; remember any difference; give stock's spec."""
         ours = _answer(PathFinder, name, path)
         cache = sys.path_importer_cache
-        sys.path_importer_cache = self.stock_cache  # type: ignore[assignment]
+        sys.path_importer_cache = self.stock_cache
         spec = _answer(Stock, name, path)
         stock_picture = _picture(spec)
         sys.path_importer_cache = cache
@@ -140,9 +140,9 @@ def through_meta_path() -> Iterator[str]:
 
 def main() -> None:
     """Compare, and print the result."""
-    freshness, backend = sys.argv[1:]
+    options: Any = dict(zip(("freshness", "backend"), sys.argv[1:], strict=True))
     comparison = Comparison()
-    assert fastpath.install(freshness=freshness, backend=backend)
+    assert fastpath.install(**options)
     comparison.walk("", sys.path)
     different = [*comparison.different, *through_meta_path()]
     stats = fastpath.stats()

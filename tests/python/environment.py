@@ -70,7 +70,14 @@ def _digest() -> str:
 def _make(home: Path) -> None:
     base = getattr(sys, "_base_executable", sys.executable)
     subprocess.run([base, "-m", "venv", home], check=True)
-    pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        home / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     _install([*pip, "--only-binary", ":all:", "-r", REQUIREMENTS])
     for name, files in PROJECTS.items():
         for where, text in files.items():

@@ -20,12 +20,18 @@ Swap = tuple[str, str]
 
 @dataclass(frozen=True)
 class Subject:
-    """One answerer. `sealed`: it is told of changes by ``importlib.invalidate_caches()`` only."""
+    """One answerer.
+
+    `sealed`: it hears of changes by ``importlib.invalidate_caches()`` only. `bounded`: it may
+    notice a module that shadows another a moment later. `settling`: it is asked when nothing has
+    changed for a while, so that it answers from what it has kept.
+    """
 
     name: str
     start: Callable[[], Callable[[], None]]
     sealed: bool = False
     bounded: bool = False
+    settling: bool = False
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -44,18 +50,21 @@ def _nothing() -> Callable[[], None]:
 STOCK = Subject("stock", _nothing)
 
 
-def ours(freshness: str, backend: str) -> Subject:
+def ours(freshness: str, backend: str, settling: bool = False) -> Subject:
     """fastpath itself, installed with these options."""
 
     def start() -> Callable[[], None]:
         import fastpath
 
+        options: Any = {"freshness": freshness, "backend": backend}
+
         assert not fastpath.is_installed(), "stock must have answered before"
-        assert fastpath.install(freshness=freshness, backend=backend), "install() refused"
+        assert fastpath.install(**options), "install() refused"
         return fastpath.uninstall
 
-    name = f"{freshness}-{backend}"
-    return Subject(name, start, sealed=freshness == "sealed", bounded=freshness == "auto")
+    name = f"{freshness}-{backend}" + "-settling" * settling
+    sealed, bounded = freshness == "sealed", freshness == "auto"
+    return Subject(name, start, sealed=sealed, bounded=bounded, settling=settling)
 
 
 OURS = [
@@ -64,6 +73,8 @@ OURS = [
     ours("strict", "threads"),
     ours("strict", "uring"),
     ours("sealed", "auto"),
+    ours("strict", "serial", settling=True),
+    ours("auto", "auto", settling=True),
 ]
 
 

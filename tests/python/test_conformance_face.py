@@ -1,4 +1,4 @@
-"""What installing leaves to be seen: the same objects in the same places, the same names on them."""
+"""What installing leaves to be seen: the same objects, places and names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from typing import Any
 
-import fastpath
 import pytest
+
+import fastpath
 
 REPLACED = ["find_spec", "_get_spec"]
 BEFORE = dict(vars(PathFinder))
@@ -33,9 +34,10 @@ def _state() -> dict[str, Any]:
         "path": list(sys.path),
         "identities": [id(x) for x in (sys.meta_path, sys.path_hooks, sys.path_importer_cache)],
         "finder": sys.meta_path[-1] if sys.meta_path else None,
-        "class": (PathFinder.__name__, PathFinder.__module__, PathFinder.__mro__, PathFinder.__doc__),
+        "class": (PathFinder.__name__, PathFinder.__module__, PathFinder.__mro__),
+        "doc": PathFinder.__doc__,
         "members": list(vars(PathFinder)),
-    }  # fmt: skip
+    }
 
 
 def test_nothing_in_sys_changes() -> None:

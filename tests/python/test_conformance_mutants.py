@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cases_statement
 import pytest
 from mutants import MUTANTS, Mutant
 from oracle import differing
 from subjects import STOCK
-from test_conformance import CASES, cases_statement, open_to_all, seen_by
+from test_conformance import CASES, open_to_all, seen_by
 
 # The statement cases are slow and come after the others; none is needed to notice a mutant.
 LEVEL = {name: case for name, case in CASES.items() if name not in cases_statement.CASES}

@@ -30,7 +30,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from mutants import MUTANTS, Mutant
 from oracle import Stock, differing, exception_picture, spec_picture
 from subjects import Subject, ours
-from world import SUFFIX, world
+from world import SETTLED, SUFFIX, world
 
 PROFILES = {"quick": (40, 40), "thorough": (2_000, 80)}
 EXAMPLES, STEPS = PROFILES[os.environ.get("FASTPATH_HYPOTHESIS_PROFILE", "quick")]
@@ -41,13 +41,12 @@ REAL = ["real0", "real1"]
 NAMES = ["a", "b"]
 QUESTIONS = ["a", "b", "a.b", "b.a", "absent"]
 FORMS = [
-    ".py", ".pyc", SUFFIX, "/", "/__init__.py", "/__init__.pyc", "/b.py", "/a/", ".py/", "/__init__.py/",
+    ".py", ".pyc", SUFFIX, "/", "/__init__.py", "/__init__.pyc", "/b.py", "/a/", ".py/",
+    "/__init__.py/",
 ]  # fmt: skip
 LINKS = [".py", ".pyc", "", "/__init__.py", "/b.py"]
 FAR = ["x.py", "y.py", "pkg", "bare", "pkg/__init__.py", "bare/b.py"]
 
-# Longer than a directory's timestamp may lie about a change: after it, what was read is kept.
-SETTLED = 0.03
 # How long `auto` may take to notice shadowing before we call it blind. Far beyond its bound.
 PATIENCE = 10.0
 

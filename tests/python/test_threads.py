@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from children import Children
 
+import fastpath
+
 PACKAGES = 12
 MODULES = 8
 
@@ -28,8 +30,8 @@ def forest(tmp_path: Path) -> Path:
         home.mkdir(parents=True)
         (home / "__init__.py").write_text(f"from . import m0\nimport p{(p + 1) % PACKAGES}\n")
         for m in range(MODULES):
-            text = f"import p{(p + m) % PACKAGES}\nfrom . import m{(m + 1) % MODULES}\nvalue = {p}, {m}\n"
-            (home / f"m{m}.py").write_text(text)
+            circle = f"import p{(p + m) % PACKAGES}\nfrom . import m{(m + 1) % MODULES}\n"
+            (home / f"m{m}.py").write_text(f"{circle}value = {p}, {m}\n")
     for p in range(PACKAGES):
         for e in range(3):
             home = place / f"entry{e}" / f"n{p}"
@@ -68,7 +70,8 @@ def join(threads):
 EVERYTHING_AT_ONCE = (
     START
     + """
-names = [f"p{p}.m{m}" for p in range(12) for m in range(8)] + [f"n{p}.x{e}" for p in range(12) for e in range(3)]
+names = [f"p{p}.m{m}" for p in range(12) for m in range(8)]
+names += [f"n{p}.x{e}" for p in range(12) for e in range(3)]
 gate = threading.Barrier(16)
 def worker(seed):
     mine = names[:]; random.Random(seed).shuffle(mine)
@@ -81,7 +84,8 @@ def worker(seed):
 join(start([lambda s=s: worker(s) for s in range(16)]))
 print(failed)
 print([sys.modules[n].value for n in names])
-print(sorted((n, str(m.__file__ if m.__file__ else list(m.__path__))) for n, m in sys.modules.items() if n[0] in "pn" and n[1:2].isdigit()))
+ours = [(n, m) for n, m in sys.modules.items() if n[0] in "pn" and n[1:2].isdigit()]
+print(sorted((n, str(m.__file__ or list(m.__path__))) for n, m in ours))
 """
 )
 
@@ -105,7 +109,7 @@ stop = threading.Event()
 def importing(seed):
     rest = random.Random(seed)
     while not stop.is_set():
-        name = rest.choice([f"p{rest.randrange(12)}", f"n{rest.randrange(12)}", f"absent{rest.randrange(99)}"])
+        name = rest.choice(["p", "n", "absent"]) + str(rest.randrange(12))
         importlib.machinery.PathFinder.find_spec(name)
         if rest.random() < 0.05: invalidate()
 threads = start([lambda s=s: importing(s) for s in range(4)])
@@ -181,7 +185,7 @@ def churning(seed):
         try:
             if rest.random() < 0.5: os.mkdir(name)
             else: open(name + ".py", "w").close()
-            (os.rmdir if os.path.isdir(name) else os.unlink)(name if os.path.isdir(name) else name + ".py")
+            os.rmdir(name) if os.path.isdir(name) else os.unlink(name + ".py")
         except OSError: pass
 def asking(seed):
     rest = random.Random(seed)
@@ -280,8 +284,10 @@ FORKING = ["auto-auto", "strict-uring"]
 
 
 def modes_of(scenario: str) -> list[str]:
-    """The modes in which a scenario is played."""
+    """The modes in which a scenario is played; a ring only where there is one."""
     modes = FORKING if scenario == "forks" else MODES
+    if fastpath.backends()["uring"] is not None:
+        modes = [m for m in modes if "uring" not in m]
     return [m for m in modes if not (m.startswith("sealed") and scenario in UNANNOUNCED)]
 
 

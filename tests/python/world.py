@@ -14,6 +14,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
@@ -23,6 +24,9 @@ from typing import Any
 from oracle import Picture, exception_picture, outcome, spec_picture
 
 NOBODY = 65534
+# A directory that changed less than this ago may change again unnoticed, so fastpath does not keep
+# what it read there. A settling world waits as long before it asks: then everything is kept.
+SETTLED = 0.03
 SUFFIX = EXTENSION_SUFFIXES[0]
 # Loaded once, for everybody: the first invalidate_caches() would import it in the middle of a case.
 METADATA = importlib.metadata.__name__
@@ -31,12 +35,14 @@ METADATA = importlib.metadata.__name__
 class World:
     """The tree at `root`, the interpreter's import state, and what has been seen so far."""
 
-    def __init__(self, root: Path, invalidating: bool = False) -> None:
+    def __init__(self, root: Path, invalidating: bool = False, settling: bool = False) -> None:
         self.root = root
         self.seen: list[object] = []
         self.stdlib = list(sys.path)
         self._invalidating = invalidating
-        self._second = 1_700_000_000
+        self._settling = settling
+        self._unsettled = False
+        self._moment = 1_700_000_000_500_000_000
 
     # The tree
 
@@ -90,12 +96,13 @@ class World:
         self.changed(self.at(new))
 
     def changed(self, path: str) -> None:
-        """Move the mtime of the directories above `path` on by a second; tell importlib if asked."""
-        self._second += 1
+        """Move the mtime of the directories above `path` on; tell importlib if it is to be told."""
+        self._moment += 1_000_000_000
+        self._unsettled = True
         while path.startswith(str(self.root)) and path != str(self.root):
             path = os.path.dirname(path)
             if os.path.isdir(path):
-                os.utime(path, (self._second, self._second))
+                os.utime(path, ns=(self._moment, self._moment))
         if self._invalidating:
             importlib.invalidate_caches()
 
@@ -107,6 +114,9 @@ class World:
 
     def see(self, ask: Callable[[], object], picture: Callable[[Any], object]) -> Picture:
         """Call `ask`, remember the picture of everything it did."""
+        if self._settling and self._unsettled:
+            time.sleep(SETTLED)
+            self._unsettled = False
         seen = outcome(ask, picture)
         self.seen.append(seen)
         return seen
@@ -181,21 +191,23 @@ def _interpreter_kept(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def world(root: Path, invalidating: bool = False) -> Iterator[World]:
+def world(root: Path, invalidating: bool = False, settling: bool = False) -> Iterator[World]:
     """An empty tree at `root` with nothing else on ``sys.path``; all undone afterwards."""
     root.mkdir(parents=True)
     with _interpreter_kept(root):
-        place = World(root, invalidating)
+        place = World(root, invalidating, settling)
         os.chdir(root)
         sys.path[:] = []
         yield place
 
 
-def play(case: Case, base: Path, label: str, invalidating: bool = False) -> list[object]:
-    """Play `case` in ``base/here`` and answer what it saw; the tree is then moved out of the way."""
+def play(
+    case: Case, base: Path, label: str, invalidating: bool = False, settling: bool = False
+) -> list[object]:
+    """Play `case` in ``base/here``, move the tree out of the way, answer what was seen."""
     root = base / "here"
     try:
-        with world(root, invalidating) as place:
+        with world(root, invalidating, settling) as place:
             try:
                 case(place)
             except Exception as error:
