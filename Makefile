@@ -107,10 +107,10 @@ test-python: $(INSTALLED) $(TESTBED) ## Test what Python sees
 	$(BIN)/python -m pytest -rs tests/python
 
 test-cpython-quick: $(WHEEL) sid ## Run a part of CPython's own tests on 3.13 and 3.15
-	$(call run-cpython,quick,3.13 3.15)
+	@$(call run-cpython,quick,3.13 3.15)
 
 test-cpython: $(WHEEL) sid ## Run CPython's own import tests on every CPython found, or CPYTHONS="3.12 ..."
-	$(call run-cpython,full,$(CPYTHONS))
+	@$(call run-cpython,full,$(CPYTHONS))
 
 lint: lint-rust lint-python ## Check format, lints and types, warnings denied
 

@@ -153,7 +153,7 @@ impl Finder {
             return Ok(None);
         }
         let Some(name) = tail(fullname) else { return Ok(None) };
-        let Some(entries) = plan::entries(path) else { return Ok(None) };
+        let Some(entries) = plan::entries(&self.stock, path)? else { return Ok(None) };
         let Some(around) = plan::around(py, self.sys.bind(py), &self.stock, &self.index) else {
             return Ok(None);
         };

@@ -69,11 +69,23 @@ pub struct Around<'a, 'py> {
 }
 
 /// The entries of a path, if it is a sequence that we can look at without running foreign code.
-pub fn entries<'py>(path: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
+///
+/// # Errors
+/// What finding the portions of a namespace package anew may raise, as it would in stock.
+pub fn entries<'py>(
+    stock: &Stock,
+    path: &Bound<'py, PyAny>,
+) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
     if let Ok(list) = path.cast_exact::<PyList>() {
-        return Some(list.iter().collect());
+        return Ok(Some(list.iter().collect()));
     }
-    path.cast_exact::<PyTuple>().ok().map(|tuple| tuple.iter().collect())
+    if let Ok(tuple) = path.cast_exact::<PyTuple>() {
+        return Ok(Some(tuple.iter().collect()));
+    }
+    if stock.is_namespace_path(path) {
+        return path.try_iter()?.collect::<PyResult<_>>().map(Some);
+    }
+    Ok(None)
 }
 
 impl Plan {

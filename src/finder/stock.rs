@@ -171,6 +171,11 @@ impl Stock {
         self.namespace_path.bind(py).getattr(intern!(py, "_epoch"))?.extract()
     }
 
+    /// Whether this is the path of a namespace package, as importlib makes it.
+    pub fn is_namespace_path(&self, path: &Bound<'_, PyAny>) -> bool {
+        path.get_type().is(&self.namespace_path)
+    }
+
     /// `os.getcwd()`, as importlib calls it.
     pub fn getcwd<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.getcwd.bind(py).call0()

@@ -14,11 +14,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use rustc_hash::FxHasher;
 
+use super::crew::FAR_NS;
+
 const SLOTS: usize = 1024;
 
-/// Waiting that is worth remembering, in nanoseconds: a network or a user-space filesystem. A
-/// disk is quicker, and its second call in the same directory is quick anyway.
-const WORTH_NS: u32 = 400_000;
+/// Waiting that is worth remembering, in nanoseconds. What a disk has read once is quick anyway.
+const WORTH_NS: u32 = FAR_NS as u32;
 
 /// What a slot says of a place that was never asked, and of one that is quick. All else are
 /// nanoseconds, at least `WORTH_NS`.

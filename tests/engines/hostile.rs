@@ -243,7 +243,8 @@ in_a_process_of_its_own! {
             all_agree(&paths);
             assert_eq!(count("/proc/self/fd"), descriptors);
             // A thread that was joined leaves the table a moment later, when the kernel reaps
-            // it; a kernel worker that was left behind would stay for five seconds.
+            // it. What was left behind would stay: a thread for good, a kernel worker, on all but
+            // recent kernels, for five seconds.
             let gone = (0..1000).any(|_| {
                 sleep(Duration::from_millis(1));
                 count("/proc/self/task") == threads

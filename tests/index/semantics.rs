@@ -287,11 +287,19 @@ fn as_nobody() {
         bed.dir(&format!("{entry}/space"));
     }
     bed.file("2/unlistable/__init__.py");
+    bed.file("2/unreachable/__init__.py");
     bed.file("2/shut/__init__.py");
     bed.file("2/closed/inner/m.py");
     let dirs = [vec![bed.at("2/closed/inner")], bed.dirs.clone()].concat();
-    // Neither listing nor reaching; reaching only.
-    for (path, mode) in [("0", 0), ("2/closed", 0), ("2/unlistable", 0o100), ("2/shut", 0)] {
+    // Neither listing nor reaching what is in it; one without the other.
+    let rights = [
+        ("0", 0),
+        ("2/closed", 0),
+        ("2/unlistable", 0o100),
+        ("2/unreachable", 0o400),
+        ("2/shut", 0),
+    ];
+    for (path, mode) in rights {
         allow(bed.at(path), mode);
     }
     let expected = [
@@ -299,22 +307,50 @@ fn as_nobody() {
         ("p", found(2, Package(PY))),
         ("space", portions(&[2])),
         ("unlistable", found(3, Package(PY))),
+        ("unreachable", portions(&[3])),
         ("shut", portions(&[3])),
     ];
     all_answer(&dirs, &expected);
 
-    allow(bed.at("1"), 0o100);
-    all_answer(&dirs, &[("m", Absent), ("p", Absent), ("space", Absent)]);
+    let nothing = [("m", Absent), ("p", Absent), ("space", Absent)];
+    for mode in [0o100, 0o400] {
+        allow(bed.at("1"), mode);
+        all_answer(&dirs, &nothing);
+    }
 
     // A right given or taken is seen, though it changes no mtime.
     let strict = Ours::new(Backend::Auto, Freshness::Strict, &dirs);
-    for mode in [0o700, 0, 0o700] {
+    for mode in [0o700, 0, 0o400, 0o700, 0o100, 0o700] {
         allow(bed.at("0"), mode);
         strict.find_right("m");
         bed::age();
         strict.find_right("m");
     }
-    for closed in ["0", "1", "2/closed", "2/unlistable", "2/shut"] {
+    for closed in ["0", "1", "2/closed", "2/unlistable", "2/unreachable", "2/shut"] {
         allow(bed.at(closed), 0o700);
     }
+}
+
+#[test]
+fn where_there_are_no_descriptors_left() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]);
+    command.arg(std::env::current_exe().unwrap());
+    bed::alone(command, "semantics::without_descriptors");
+}
+
+#[test]
+#[ignore = "takes its process's descriptors: run by the test above it"]
+fn without_descriptors() {
+    let bed = Bed::new(2);
+    bed.file("0/p/__init__.py");
+    bed.file("1/m.py");
+    bed::age();
+    let ours = bed.strict();
+    let hoard: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+    assert_eq!(ours.find("m"), Ask, "what cannot be listed is left to stock");
+    drop(hoard);
+    // It does not stay so.
+    assert_eq!(ours.find_right("m"), found(1, Module(PY)));
+    assert_eq!(ours.find_right("p"), found(0, Package(PY)));
 }

@@ -11,6 +11,8 @@ from _modules import TYPICAL, importable
 from _report import table
 from _subject import Subject, differences, finding_seconds, import_seconds
 
+from support import need
+
 SUMMARY = """\
 % time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
@@ -76,9 +78,9 @@ def test_interleave_runs_once_even_without_time() -> None:
 
 
 def test_system_calls_are_counted(tmp_path: Path) -> None:
+    need("strace")
     tracer = strace()
-    if tracer is None:
-        pytest.skip("needs strace")
+    assert tracer is not None, "strace is there, and may not trace"
 
     def opening(times: int) -> int:
         program = f"for _ in range({times}): open({str(tmp_path / 'f')!r}, 'w').close()"

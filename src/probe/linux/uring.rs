@@ -5,9 +5,10 @@
 //! and uses neither SQPOLL nor registered buffers or files.
 //!
 //! The kernel hands every statx to worker threads, which belong to the *thread* that submitted it
-//! and outlive the ring by five seconds, where `fork`, `unshare` and whoever counts this process's
-//! threads would meet them. So a batch is submitted from a thread of its own: when that ends, the
-//! kernel takes the workers with it.
+//! and outlive the ring: by some tens of milliseconds on Linux 6.18, by seconds on older kernels
+//! (`WORKER_IDLE_TIMEOUT` in io_uring/io-wq.c). There `fork`, `unshare` and whoever counts this
+//! process's threads would meet them. So a batch is submitted from a thread of its own: when that
+//! ends, the kernel takes the workers with it.
 
 #![allow(unsafe_code)]
 
@@ -26,7 +27,7 @@ const DEPTH: usize = 256;
 
 /// Kernel workers, at the most. The kernel's own limit is four for each processor, which on a
 /// small machine leaves a slow filesystem idle.
-const WORKERS: usize = 64;
+const WORKERS: usize = 128;
 
 /// How often in a row the kernel may be too busy to take requests before we give up on the ring.
 const PATIENCE: u32 = 100;
