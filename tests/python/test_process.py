@@ -290,7 +290,9 @@ def _refuse() -> Path:
     if built is None:
         reason = "skipped: refuse: the testbed is not built (cargo build -p testbed)"
         required = "refuse" in os.environ.get("FASTPATH_REQUIRE", "")
-        pytest.fail(reason) if required else pytest.skip(reason)
+        if required:
+            pytest.fail(reason)
+        pytest.skip(reason)
     return built
 
 
