@@ -33,7 +33,8 @@ boto3.client("s3", region_name="eu-west-1", aws_access_key_id="x", aws_secret_ac
 for name, module in sorted(sys.modules.items()):
     if name.partition(".")[0] not in ("fastpath", "__main__"):
         path = getattr(module, "__path__", None)
-        print(name, getattr(module, "__file__", None), path and list(path), module.__spec__)
+        spec = getattr(module, "__spec__", None)
+        print(name, getattr(module, "__file__", None), path and list(path), spec)
 """
 
 
