@@ -215,7 +215,9 @@ INTERPRETERS = """
 try: from concurrent import interpreters as new
 except ImportError: new = None
 script = '''
-import sys, pkg.a, ns.x, colorsys, json
+import sys
+if "" not in sys.path: sys.path.insert(0, "")
+import pkg.a, ns.x, colorsys, json
 sys.path.append("later")
 try: import absent
 except ImportError as e: assert e.name == "absent"

@@ -23,7 +23,7 @@ def children(tmp_path: Path) -> Children:
 
 @pytest.fixture
 def forest(tmp_path: Path) -> Path:
-    """Packages that import each other in circles, spread over three entries; some namespaces."""
+    """Packages over three entries: p* import each other in circles, q* do not, n* are split."""
     place = tmp_path / "forest"
     for p in range(PACKAGES):
         home = place / f"entry{p % 3}" / f"p{p}"
@@ -32,6 +32,13 @@ def forest(tmp_path: Path) -> Path:
         for m in range(MODULES):
             circle = f"import p{(p + m) % PACKAGES}\nfrom . import m{(m + 1) % MODULES}\n"
             (home / f"m{m}.py").write_text(f"{circle}value = {p}, {m}\n")
+    for q in range(PACKAGES):
+        home = place / f"entry{q % 3}" / f"q{q}"
+        home.mkdir()
+        (home / "__init__.py").write_text(f"import q{q - 1}\n" if q else "")
+        for m in range(MODULES):
+            earlier = f"from . import m{m - 1}\n" if m else ""
+            (home / f"m{m}.py").write_text(f"{earlier}import q{q // 2}\nvalue = {q}, {m}\n")
     for p in range(PACKAGES):
         for e in range(3):
             home = place / f"entry{e}" / f"n{p}"
@@ -53,9 +60,10 @@ def invalidate():
 def load(name):
     while True:
         try: return importlib.import_module(name)
-        except RuntimeError as e:
-            # Circles in several threads at once: stock may give up, too, by chance.
-            if type(e).__name__ != "_DeadlockError": raise
+        except (RuntimeError, ImportError, KeyError) as e:
+            # Circles in several threads at once: stock, too, gives up by chance, takes the module
+            # out again, and whoever had been handed it half made then misses it.
+            if type(e).__name__ == "ModuleNotFoundError": raise
 def start(workers):
     def guard(work):
         try: work()
@@ -70,21 +78,21 @@ def join(threads):
 EVERYTHING_AT_ONCE = (
     START
     + """
-names = [f"p{p}.m{m}" for p in range(12) for m in range(8)]
+names = [f"q{p}.m{m}" for p in range(12) for m in range(8)]
 names += [f"n{p}.x{e}" for p in range(12) for e in range(3)]
 gate = threading.Barrier(16)
 def worker(seed):
     mine = names[:]; random.Random(seed).shuffle(mine)
     gate.wait()
     for name in mine:
-        load(name)
+        importlib.import_module(name)
         try: importlib.import_module("absent" + name.replace(".", ""))
         except ModuleNotFoundError as e: assert e.name.startswith("absent")
         else: raise AssertionError(name)
 join(start([lambda s=s: worker(s) for s in range(16)]))
 print(failed)
 print([sys.modules[n].value for n in names])
-ours = [(n, m) for n, m in sys.modules.items() if n[0] in "pn" and n[1:2].isdigit()]
+ours = [(n, m) for n, m in sys.modules.items() if n[0] in "qn" and n[1:2].isdigit()]
 print(sorted((n, str(m.__file__ or list(m.__path__))) for n, m in ours))
 """
 )
