@@ -45,12 +45,12 @@ try:
  _start()
 except BaseException as e: exec({_FAILED!r})
 """
-# The same for a .pth line, which is compiled at every start, in a virtual environment twice (up to 3.13
-# `site` reads its .pth files twice): so it is short, it acts once, and what tells a failure costs 7 µs
-# as a string, more than 50 where it was compiled each time. It loads the native module from its
-# file as an import would have, without the package around it and without a search, which together
-# take as long as all the rest. `sitedir` is a local of `site` that even 3.15 keeps for such lines. Where
-# the file is not there any more, the import system is asked.
+# The same for a .pth line, which is compiled at every start, in a virtual environment twice (up
+# to 3.13 `site` reads its .pth files twice): so it is short, it acts once, and what tells a failure
+# costs 7 µs as a string, more than 50 where it was compiled each time. It loads the native module
+# from its file as an import would have, without the package around it and without a search, which
+# together take as long as all the rest. `sitedir` is a local of `site` that even 3.15 keeps for
+# such lines. Where the file is not there any more, the import system is asked.
 _PTH_HOOK = """\
 try:
  try:
