@@ -19,6 +19,8 @@ export PYO3_PYTHON := $(abspath $(BIN)/python)
 # The commands of tests/testbed, for whoever needs a slow filesystem or a refusing kernel.
 export FASTPATH_TESTBED := $(abspath $(dir $(TESTBED)))
 
+# A stalled connection is given up soon and tried again.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --timeout 20 --retries 8
 CORE := cargo test --locked --no-default-features
 CLIPPY := cargo clippy --locked --all-targets
 DENY := -D warnings
@@ -46,7 +48,7 @@ $(DEV): requirements/dev.txt
 	  echo "make: $(PYTHON) has no venv or pip (Debian: apt install python3-venv)" >&2; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(PIP) -r requirements/dev.txt
 	@touch $@
 
 build: $(INSTALLED) ## Build the wheel (target/wheels) and install it into .venv
@@ -58,8 +60,7 @@ $(WHEEL): $(DEV) Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src 
 	@touch $@
 
 $(INSTALLED): $(WHEEL)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  --force-reinstall $(WHEELS)/*.whl
+	$(PIP) --no-deps --force-reinstall $(WHEELS)/*.whl
 	@touch $@
 
 $(TESTBED): Cargo.toml Cargo.lock $(shell find tests/testbed -type f)

@@ -51,6 +51,8 @@ def install(what: Sequence[str], where: Path) -> None:
     The measured environment then need not hold pip, nor what pip's company adds at start-up.
     """
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    # A stalled connection is given up soon and tried again, whatever pip's configuration says.
+    pip += ["--timeout", "20", "--retries", "8"]
     quiet([*pip, "install", "--target", str(where), *what])
 
 
