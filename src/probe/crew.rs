@@ -35,8 +35,12 @@ pub(super) const FAR_NS: u64 = 400_000;
 /// Helpers that are paid for in advance where the user asked for threads.
 const ADVANCE: u64 = 16;
 
-/// After so many quick calls in a row (about what it costs to start one) a helper goes home.
+/// After so many quick calls in a row (about what it costs to start one) a helper goes home, and
+/// one who is alone takes longer strides.
 const IDLE: u32 = 32;
+
+/// Calls between two looks at the clock, where calls were quick for a while.
+const STRIDE: usize = 4;
 
 /// Enough for a `stat` and a signal frame; only what is touched becomes memory.
 const STACK: usize = 256 << 10;
@@ -87,17 +91,7 @@ where
         Opening::Many => ADVANCE * HIRE_NS,
         Opening::Alone => memory.expect(paths.iter().map(|path| (job.place)(path))),
     });
-    let mut answers = Vec::with_capacity(paths.len());
-    let mut pace = Pace::start();
-    for path in paths {
-        if purse.helpers() > 0 {
-            break;
-        }
-        answers.push((job.ask)(path));
-        let waited = pace.lap();
-        memory.note(|| (job.place)(path), waited);
-        purse.earn(waited, 0);
-    }
+    let mut answers = alone(job, paths, memory, &mut purse);
     let alone = answers.len();
     let rest = &paths[alone..];
     if !rest.is_empty() {
@@ -108,6 +102,35 @@ where
         answers.extend(filled.map(|(slot, path)| slot.unwrap_or_else(|| (job.ask)(path))));
     }
     Outcome { answers, alone }
+}
+
+/// Asks path after path, until there is money for a helper.
+///
+/// Looking at the clock costs a twentieth of a quick call. So after a while of quick ones several
+/// calls go by between two looks; a mount that begins to be slow there is noticed that much later.
+fn alone<T>(
+    job: &Job<impl Fn(&Path) -> T>,
+    mut paths: &[&Path],
+    memory: &Memory,
+    purse: &mut Purse,
+) -> Vec<T> {
+    let mut answers = Vec::with_capacity(paths.len());
+    let mut pace = Pace::start();
+    let mut quick = 0;
+    while purse.helpers() == 0 && !paths.is_empty() {
+        let stride = if quick < IDLE { 1 } else { STRIDE.min(paths.len()) };
+        let (now, later) = paths.split_at(stride);
+        answers.extend(now.iter().map(|path| (job.ask)(path)));
+        let waited = pace.lap();
+        purse.earn(waited, 0);
+        quick = if waited == 0 { quick + 1 } else { 0 };
+        // Whose fault a slow stride was is not known; the next call, looked at alone, tells.
+        if waited == 0 || stride == 1 {
+            now.iter().for_each(|path| memory.note(|| (job.place)(path), waited));
+        }
+        paths = later;
+    }
+    answers
 }
 
 /// What there is to spend on helpers.

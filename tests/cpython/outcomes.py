@@ -21,6 +21,7 @@ A pseudo id in angle brackets is a heading of the console, or speaks of the whol
 """
 
 MODULE = "<module>"
+SILENT = "did not run"
 _FAILURES = ("failure", "error", "unexpected")
 _KINDS = {"FAIL": "failure", "ERROR": "error", "UNEXPECTED SUCCESS": "unexpected success"}
 
@@ -46,7 +47,7 @@ class Run:
     details: dict[str, str] = field(default_factory=dict)
     """Test id -> traceback, for what failed."""
     seconds: float = 0.0
-    witness: str = "did not run"
+    witness: str = SILENT
     """What the module that looks on said: `passed`, or why not."""
     counters: dict[str, object] = field(default_factory=dict)
     """fastpath's own, at the end of the run."""

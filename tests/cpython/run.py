@@ -26,8 +26,8 @@ from pathlib import Path
 import outcomes
 import places
 import suite
-from bench import Bench, bench
-from outcomes import Difference, Run
+from bench import ARMS, Bench, bench
+from outcomes import SILENT, Difference, Run
 from places import Interpreter, PlaceError, Runner
 
 SAME, DIFFERENT, NOTHING, INTERRUPTED = 0, 1, 77, 130
@@ -292,15 +292,18 @@ def verdict(interpreter: Interpreter, name: str, rounds: Rounds, *, control: boo
 def unproved(rounds: Rounds, *, control: bool) -> str:
     """Why these rounds prove nothing; empty if they do.
 
-    They do not where fastpath was not at work, or was where it must not be.
+    They do not where fastpath was not at work, or was where it must not be. A round whose process
+    ended before the witness spoke is no proof, but another may be.
     """
-    for stock, ours in rounds:
-        if stock.witness != "passed":
-            return f"in stock the witness {stock.witness}"
-        if ours.witness != "passed":
-            return f"in ours the witness {ours.witness}"
-        if not control and not ours.counters.get("lookups"):
-            return "fastpath was asked nothing"
+    for pair in rounds:
+        for arm, one in zip(ARMS, pair, strict=True):
+            if one.witness not in {"passed", SILENT}:
+                return f"in {arm} the witness {one.witness}"
+    heard = [ours for stock, ours in rounds if stock.witness == ours.witness == "passed"]
+    if not heard:
+        return f"the witness {SILENT}"
+    if not control and not all(ours.counters.get("lookups") for ours in heard):
+        return "fastpath was asked nothing"
     return ""
 
 

@@ -166,7 +166,9 @@ def test_the_witness_is_taken_out_and_believed() -> None:
     [
         (made(), made(), False, ""),
         (made(), made(witness="failed"), False, "in ours the witness failed"),
-        (made(witness="did not run"), made(), False, "in stock the witness did not run"),
+        (made(witness="failed"), made(), False, "in stock the witness failed"),
+        (made(witness="did not run"), made(), False, "the witness did not run"),
+        (made(), made(witness="did not run"), False, "the witness did not run"),
         (made(), made(lookups=0), False, "fastpath was asked nothing"),
         (made(), made(lookups=0), True, ""),
     ],
@@ -175,6 +177,12 @@ def test_a_run_without_fastpath_proves_nothing(
     stock: Run, ours: Run, control: bool, why: str
 ) -> None:
     assert run.unproved([(stock, ours)], control=control) == why
+
+
+def test_a_round_cut_short_is_made_good_by_another() -> None:
+    silent = made(witness="did not run")
+    assert run.unproved([(silent, made()), (made(), made())], control=False) == ""
+    assert run.unproved([(silent, made()), (made(), silent)], control=False) != ""
 
 
 class FakeBench:

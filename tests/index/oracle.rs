@@ -44,7 +44,7 @@ pub fn file_finder(dir: &Path, name: &str) -> Option<Spec> {
     if holds(name) {
         let package = dir.join(name);
         let init = |suffix: &&str| is_file(&package.join(format!("__init__{suffix}")));
-        if let Some(suffix) = SUFFIXES.iter().position(|suffix| init(suffix)) {
+        if let Some(suffix) = SUFFIXES.iter().position(init) {
             return Some(Spec::Loaded(Candidate::Package(suffix)));
         }
         is_portion = fs::metadata(&package).is_ok_and(|m| m.is_dir());
@@ -53,7 +53,7 @@ pub fn file_finder(dir: &Path, name: &str) -> Option<Spec> {
         let full = format!("{name}{suffix}");
         holds(&full) && is_file(&dir.join(full))
     };
-    match SUFFIXES.iter().position(|suffix| module(suffix)) {
+    match SUFFIXES.iter().position(module) {
         Some(suffix) => Some(Spec::Loaded(Candidate::Module(suffix))),
         None => is_portion.then_some(Spec::Portion),
     }
