@@ -120,7 +120,8 @@ def start_up(bench: Bench) -> list[Line]:
     what a start costs when nothing disturbs it.
     """
     name, per_block = "pass", 25
-    off, on = (environment(bench.home / where) for where in ("venv-0", "venv-1"))
+    kind = "control" if bench.wheel is None else "enabled"
+    off, on = (environment(bench.home / f"{kind}-{number}") for number in (0, 1))
     if bench.wheel is not None:
         for python in (off, on):
             install(["--no-deps", "--upgrade", str(bench.wheel)], Path(site_packages(python)))

@@ -25,6 +25,7 @@ use crate::table::Directory;
 use plan::{Around, Place, Plan, Step};
 pub use stock::Natives;
 use stock::Stock;
+use watch::Entries;
 
 /// Plans kept: `sys.path`, and the paths of a few namespace packages.
 const MAX_PLANS: usize = 8;
@@ -168,7 +169,7 @@ impl Finder {
             let found = match step {
                 Step::Ask(entry, at) => {
                     let found = self.ask(cls, fullname, entry.bind(py), target, &portions)?;
-                    if found.is_none() && !is_still(path, &entries) {
+                    if found.is_none() && !plan.has_entries(&entries) {
                         // Stock walks the list itself, and sees what a hook has made of it.
                         let rest = rest_of(path, at + 1)?;
                         self.ask_all(cls, fullname, &rest, target, &portions)?
@@ -184,7 +185,7 @@ impl Finder {
             if let Some(spec) = found {
                 return Ok(Some(Outcome::Spec(spec)));
             }
-            if matches!(step, Step::Ask(..)) && !is_still(path, &entries) {
+            if matches!(step, Step::Ask(..)) && !plan.has_entries(&entries) {
                 break;
             }
         }
@@ -334,34 +335,25 @@ impl Finder {
         &self,
         around: &Around<'_, 'py>,
         pass: &mut Pass,
-        entries: &[Bound<'py, PyAny>],
+        entries: &Entries<'_, 'py>,
     ) -> PyResult<Arc<Plan>> {
+        if entries.len() == 1 {
+            return Ok(Arc::new(Plan::new(around, pass, &entries.to_vec())?));
+        }
         let kept = || self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let candidates = kept().clone();
         if let Some(plan) = candidates.iter().find(|plan| plan.suits(around, entries)) {
             return Ok(Arc::clone(plan));
         }
-        let plan = Arc::new(Plan::new(around, pass, entries)?);
-        if entries.len() > 1 {
-            let mut plans = kept();
-            plans.insert(0, Arc::clone(&plan));
-            // A plan holds Python objects; dropping one runs their destructors, not under the lock.
-            let surplus = {
-                let keep = plans.len().min(MAX_PLANS);
-                plans.split_off(keep)
-            };
-            drop(plans);
-            drop(surplus);
-        }
+        let plan = Arc::new(Plan::new(around, pass, &entries.to_vec())?);
+        let mut plans = vec![Arc::clone(&plan)];
+        plans.extend(candidates.into_iter().filter(|plan| !plan.has_entries(entries)));
+        plans.truncate(MAX_PLANS);
+        // A plan holds Python objects; dropping one may run anybody's code, so not under the lock.
+        let former = std::mem::replace(&mut *kept(), plans);
+        drop(former);
         Ok(plan)
     }
-}
-
-/// Whether the path still has these entries; of a tuple there is no doubt.
-fn is_still(path: &Bound<'_, PyAny>, entries: &[Bound<'_, PyAny>]) -> bool {
-    path.cast_exact::<PyList>().map_or(true, |list| {
-        list.len() == entries.len() && list.iter().zip(entries).all(|(now, then)| now.is(then))
-    })
 }
 
 /// An iterator over the living list, from this place on.

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use super::stock::Stock;
-use super::watch::{Plain, Watched};
+use super::watch::{Entries, Plain, Watched};
 use super::without_gil;
 use crate::index::{Index, Pass, Run};
 use crate::table::Directory;
@@ -20,7 +20,7 @@ use crate::table::Directory;
 pub struct Plan {
     pub steps: Vec<Step>,
     /// The objects this plan was made from.
-    made_from: Vec<Watched>,
+    made_from: Watched,
     /// Whether some entry is yet to get a finder: then the hooks that would make it count too.
     has_fresh: bool,
     /// For the entry `''`, the working directory at that time.
@@ -72,50 +72,41 @@ pub struct Around<'a, 'py> {
 ///
 /// # Errors
 /// What finding the portions of a namespace package anew may raise, as it would in stock.
-pub fn entries<'py>(
+pub fn entries<'a, 'py>(
     stock: &Stock,
-    path: &Bound<'py, PyAny>,
-) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
+    path: &'a Bound<'py, PyAny>,
+) -> PyResult<Option<Entries<'a, 'py>>> {
     if let Ok(list) = path.cast_exact::<PyList>() {
-        return Ok(Some(list.iter().collect()));
+        return Ok(Some(Entries::List(list)));
     }
     if let Ok(tuple) = path.cast_exact::<PyTuple>() {
-        return Ok(Some(tuple.iter().collect()));
+        return Ok(Some(Entries::Tuple(tuple)));
     }
     if stock.is_namespace_path(path) {
-        return path.try_iter()?.collect::<PyResult<_>>().map(Some);
+        // Not by `collect`: it asks for a length hint, for which pyo3 imports `operator`.
+        let mut made = Vec::new();
+        for entry in path.try_iter()? {
+            made.push(entry?);
+        }
+        return Ok(Some(Entries::Made(made)));
     }
     Ok(None)
 }
 
 impl Plan {
-    /// Whether this plan is still the one for these entries.
-    pub fn suits<'py>(&self, around: &Around<'_, 'py>, entries: &[Bound<'py, PyAny>]) -> bool {
+    /// Whether this plan is still the one for this path.
+    pub fn suits(&self, around: &Around<'_, '_>, path: &Entries<'_, '_>) -> bool {
         let py = around.hooks.py();
-        entries.len() == self.made_from.len()
-            && entries
-                .iter()
-                .zip(&self.made_from)
-                .all(|(entry, then)| self.is_same(around, entry, then))
+        self.made_from.is_unchanged(path, &around.cache)
             && (!self.has_fresh || around.stock.hooks_are_usual(&around.hooks))
             && self.cwd.as_ref().is_none_or(|cwd| {
                 around.stock.getcwd(py).is_ok_and(|now| now.eq(cwd).unwrap_or(false))
             })
     }
 
-    fn is_same<'py>(
-        &self,
-        around: &Around<'_, 'py>,
-        entry: &Bound<'py, PyAny>,
-        then: &Watched,
-    ) -> bool {
-        let Ok(text) = entry.cast_exact::<PyString>() else { return then.is(entry) };
-        match &self.cwd {
-            Some(cwd) if is_empty(text) => {
-                then.is_unchanged(&around.cache, entry, cwd.bind(entry.py()))
-            }
-            _ => then.is_unchanged(&around.cache, entry, text),
-        }
+    /// Whether the path still has the entries that this plan was made from.
+    pub fn has_entries(&self, path: &Entries<'_, '_>) -> bool {
+        self.made_from.are_entries(path)
     }
 
     /// Works a plan out. Entries without a finder are looked at in one batch.
@@ -125,30 +116,32 @@ impl Plan {
         entries: &[Bound<'py, PyAny>],
     ) -> PyResult<Self> {
         let py = around.hooks.py();
-        let mut made_from = Vec::with_capacity(entries.len());
+        let (mut plains, mut missing) = (Vec::new(), Vec::new());
         let mut slots = Vec::with_capacity(entries.len());
         let mut cwd = None;
         let usual_hooks = around.stock.hooks_are_usual(&around.hooks);
         for entry in entries {
-            let mut finder = None;
-            let (slot, plain) = match entry.cast_exact::<PyString>() {
-                Ok(text) if is_empty(text) => match working_directory(around, py) {
-                    Some(now) => {
-                        finder = around.cache.get_item(&now)?;
-                        cwd = Some(now.clone().unbind());
-                        slot(around, usual_hooks, entry, &now, finder.as_ref())
-                    }
-                    None => (Slot::Ask(entry.clone().unbind()), None),
-                },
-                Ok(text) => {
-                    finder = around.cache.get_item(text)?;
-                    slot(around, usual_hooks, entry, text, finder.as_ref())
-                }
-                Err(_) => (Slot::Ask(entry.clone().unbind()), None),
+            let key = match entry.cast_exact::<PyString>() {
+                Ok(text) if is_empty(text) => working_directory(around, py),
+                Ok(text) => Some(text.clone()),
+                Err(_) => None,
             };
-            made_from.push(Watched::new(entry, finder.as_ref(), plain));
+            let Some(key) = key else {
+                slots.push(Slot::Ask(entry.clone().unbind()));
+                continue;
+            };
+            if !key.is(entry) {
+                cwd = Some(key.clone().unbind());
+            }
+            let finder = around.cache.get_item(&key)?;
+            if finder.is_none() {
+                missing.push(key.clone().unbind());
+            }
+            let (slot, plain) = slot(around, usual_hooks, entry, &key, finder.as_ref());
             slots.push(slot);
+            plains.extend(plain);
         }
+        let made_from = Watched::new(entries, &around.cache, plains, missing);
         let has_fresh = slots.iter().any(|slot| matches!(slot, Slot::Fresh(..)));
         settle_fresh(around, pass, py, &mut slots);
         Ok(Self { steps: steps(around.index, slots), made_from, has_fresh, cwd })

@@ -1,95 +1,153 @@
 //! Whether the Python objects a plan was made from are still what they were.
 //!
-//! Asked on every lookup for every entry of the path, three hundred times over on a long one: hence the
-//! borrowed references of the C API, each used before anything else can run.
+//! Asked on every lookup, of every entry of the path: three hundred times over on a long one. So nothing is
+//! looked up by key. A dict keeps the order in which its keys came, so what was there is still there, if a
+//! walk from the beginning meets the same keys and values; what has come since stands behind it.
 #![allow(unsafe_code)]
 
-use pyo3::ffi;
-use pyo3::intern;
-use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use std::ptr;
 
-/// An entry of a path with the finder that `sys.path_importer_cache` had for it.
-pub struct Watched {
-    entry: Py<PyAny>,
-    finder: Option<Py<PyAny>>,
-    /// Of a plain file finder: what makes it plain.
-    plain: Option<Plain>,
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+/// The items with which a dict began when it was looked at.
+pub struct Beginning(Vec<(Py<PyAny>, Py<PyAny>)>);
+
+impl Beginning {
+    /// All items of `dict`.
+    pub fn all(dict: &Bound<'_, PyDict>) -> Self {
+        Self(dict.iter().map(|(key, value)| (key.unbind(), value.unbind())).collect())
+    }
+
+    /// Whether `dict` still begins with these very objects.
+    fn is_of(&self, dict: &Bound<'_, PyDict>) -> bool {
+        let (mut at, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+        self.0.iter().all(|(then_key, then_value)| {
+            // SAFETY: `dict` is a live dict, and the GIL is held, as `Bound` shows. Nothing runs between two
+            // steps that could change it. The borrowed results are compared, never read through.
+            let more = unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) };
+            more != 0 && key == then_key.as_ptr() && value == then_value.as_ptr()
+        })
+    }
 }
 
 /// The instance dictionary of a `FileFinder`, with the values that our answers stand for.
 pub struct Plain {
     dict: Py<PyDict>,
     len: usize,
-    path: Py<PyAny>,
-    loaders: Py<PyAny>,
+    /// `_loaders` and `path`: `FileFinder.__init__` sets them first.
+    beginning: Beginning,
 }
 
 impl Plain {
-    /// A finder's dictionary as it is now; none where it has not even the usual attributes.
+    /// A finder's dictionary as it is now; none where it does not begin as a file finder's does.
     pub fn of(dict: &Bound<'_, PyDict>) -> Option<Self> {
-        let py = dict.py();
-        Some(Self {
-            len: dict.len(),
-            path: dict.get_item(intern!(py, "path")).ok()??.unbind(),
-            loaders: dict.get_item(intern!(py, "_loaders")).ok()??.unbind(),
-            dict: dict.clone().unbind(),
-        })
+        let mut beginning = Beginning::all(dict);
+        beginning.0.truncate(2);
+        let is = |at: usize, name: &str| {
+            let key = beginning.0.get(at).map(|(key, _)| key.bind(dict.py()));
+            key.is_some_and(|key| key.eq(name).unwrap_or(false))
+        };
+        let usual = is(0, "_loaders") && is(1, "path");
+        usual.then(|| Self { len: dict.len(), dict: dict.clone().unbind(), beginning })
     }
 
     fn is_unchanged(&self, py: Python<'_>) -> bool {
         let dict = self.dict.bind(py);
-        dict.len() == self.len
-            && holds(dict, intern!(py, "path"), &self.path)
-            && holds(dict, intern!(py, "_loaders"), &self.loaders)
+        dict.len() == self.len && self.beginning.is_of(dict)
     }
+}
+
+/// What a plan was made from.
+pub struct Watched {
+    entries: Vec<Py<PyAny>>,
+    /// `sys.path_importer_cache`.
+    finders: Beginning,
+    /// The plain ones among those finders.
+    plain: Vec<Plain>,
+    /// Keys that had no finder.
+    missing: Vec<Py<PyString>>,
 }
 
 impl Watched {
-    /// This entry, with this finder.
+    /// These entries, with the finders that `cache` has now.
     pub fn new(
-        entry: &Bound<'_, PyAny>,
-        finder: Option<&Bound<'_, PyAny>>,
-        plain: Option<Plain>,
-    ) -> Self {
-        Self { entry: entry.clone().unbind(), finder: finder.map(|f| f.clone().unbind()), plain }
-    }
-
-    /// Whether `entry` is still the same object, and the cache still has the same finder under `key`,
-    /// with the same attributes.
-    pub fn is_unchanged(
-        &self,
+        entries: &[Bound<'_, PyAny>],
         cache: &Bound<'_, PyDict>,
-        entry: &Bound<'_, PyAny>,
-        key: &Bound<'_, PyString>,
-    ) -> bool {
-        entry.is(&self.entry)
-            && match &self.finder {
-                Some(finder) => holds(cache, key, finder),
-                None => get(cache, key).is_null(),
-            }
-            && self.plain.as_ref().is_none_or(|plain| plain.is_unchanged(cache.py()))
+        plain: Vec<Plain>,
+        missing: Vec<Py<PyString>>,
+    ) -> Self {
+        let entries: Vec<_> = entries.iter().map(|entry| entry.clone().unbind()).collect();
+        // A path of one entry is planned anew each time, which is quicker than to look at all finders.
+        let finders = if entries.len() > 1 { Beginning::all(cache) } else { Beginning(Vec::new()) };
+        Self { entries, finders, plain, missing }
     }
 
-    /// Whether it is the same object, which is all that counts of an entry that is no string.
-    pub fn is(&self, entry: &Bound<'_, PyAny>) -> bool {
-        entry.is(&self.entry)
+    /// Whether `path` still has the same entries, and `cache` the same finders for them, unchanged.
+    pub fn is_unchanged(&self, path: &Entries<'_, '_>, cache: &Bound<'_, PyDict>) -> bool {
+        let py = cache.py();
+        self.are_entries(path)
+            && self.finders.is_of(cache)
+            && self.plain.iter().all(|plain| plain.is_unchanged(py))
+            && (cache.len() == self.finders.0.len() || self.are_still_missing(cache))
+    }
+
+    /// Whether `path` still has these entries.
+    pub fn are_entries(&self, path: &Entries<'_, '_>) -> bool {
+        path.len() == self.entries.len()
+            && self.entries.iter().enumerate().all(|(at, entry)| path.has(at, entry))
+    }
+
+    fn are_still_missing(&self, cache: &Bound<'_, PyDict>) -> bool {
+        let py = cache.py();
+        self.missing.iter().all(|key| cache.contains(key.bind(py)).is_ok_and(|is| !is))
     }
 }
 
-fn holds(dict: &Bound<'_, PyDict>, key: &Bound<'_, PyString>, value: &Py<PyAny>) -> bool {
-    get(dict, key) == value.as_ptr()
+/// The entries of a path.
+pub enum Entries<'a, 'py> {
+    /// Of a list, which may change under our hands.
+    List(&'a Bound<'py, PyList>),
+    /// Of a tuple.
+    Tuple(&'a Bound<'py, PyTuple>),
+    /// Of the path of a namespace package, as it was made just now.
+    Made(Vec<Bound<'py, PyAny>>),
 }
 
-/// The value under this key, to be compared and nothing else; null where there is none.
-fn get(dict: &Bound<'_, PyDict>, key: &Bound<'_, PyString>) -> *mut ffi::PyObject {
-    // SAFETY: both are live, and the GIL is held, as `Bound` shows; `dict` is a dict by its type. An error
-    // (a key in the dict whose `__eq__` raises) is cleared here. The borrowed result is never read through.
-    unsafe {
-        let value = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr());
-        if value.is_null() && !ffi::PyErr_Occurred().is_null() {
-            ffi::PyErr_Clear();
+impl<'py> Entries<'_, 'py> {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::List(list) => list.len(),
+            Self::Tuple(tuple) => tuple.len(),
+            Self::Made(made) => made.len(),
         }
-        value
+    }
+
+    /// All of them.
+    pub fn to_vec(&self) -> Vec<Bound<'py, PyAny>> {
+        match self {
+            Self::List(list) => list.iter().collect(),
+            Self::Tuple(tuple) => tuple.iter().collect(),
+            Self::Made(made) => made.clone(),
+        }
+    }
+
+    /// Whether the one at this place is this very object.
+    fn has(&self, at: usize, entry: &Py<PyAny>) -> bool {
+        match self {
+            Self::List(list) => {
+                // SAFETY: it is a live list, and the GIL is held. The result is borrowed, null (with an error,
+                // cleared at once) where the list is shorter, compared, and never read through.
+                let item = unsafe { ffi::PyList_GetItem(list.as_ptr(), at as ffi::Py_ssize_t) };
+                if item.is_null() {
+                    drop(PyErr::take(list.py()));
+                }
+                item == entry.as_ptr()
+            }
+            Self::Tuple(tuple) => tuple.get_borrowed_item(at).is_ok_and(|item| item.is(entry)),
+            Self::Made(made) => made.get(at).is_some_and(|item| item.is(entry)),
+        }
     }
 }

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,7 @@ class Runner:
         self._stopped = False
 
     def run(self, argv: Sequence[str], *, env: dict[str, str], seconds: float) -> Finished:
-        """Run `argv` to its end, or kill it and all its session's processes after `seconds`."""
+        """Run `argv` to its end or for `seconds`; what is then left running of it is killed."""
         with self._lock:
             if self._stopped:
                 return Finished("interrupted", "")
@@ -106,6 +107,7 @@ class Runner:
             output, _ = process.communicate()
             return Finished("timeout", output)
         finally:
+            _kill(process)
             with self._lock:
                 self._running.discard(process)
 
@@ -263,10 +265,9 @@ def _status(returncode: int) -> str:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    try:
+    """Kill its process group: the number stays taken for as long as one member is left."""
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        process.kill()
 
 
 if sys.platform == "win32":

@@ -6,8 +6,8 @@ Only names; called by run.py. A module that an interpreter does not ship is left
 together, on one core. `FULL` adds whatever else starts interpreters, looks at modules' specs,
 loaders and files, or would notice a strange function in the classes of `sys.meta_path`.
 
-test_threading is not among them: in 3.12.1 a child of it can spin for ever, in stock too. Importing
-from many threads is test_importlib's business.
+test_threading is not among them: it hangs in 3.12.1, stock as well as ours. Importing from many
+threads is test_importlib's business.
 """
 
 from __future__ import annotations

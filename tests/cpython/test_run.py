@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -321,6 +322,16 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
     assert (
         done.status == "timeout"
     )  # communicate() would wait for the grandchild, which holds the pipe
+
+
+def test_what_a_command_leaves_running_is_ended_with_it(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    late = f"import pathlib, time; time.sleep(2); pathlib.Path({str(mark)!r}).touch()"
+    leave = [sys.executable, "-c", late]
+    code = f"import subprocess as s; s.Popen({leave!r}, stdout=s.DEVNULL, stderr=s.DEVNULL)"
+    assert Runner().run([sys.executable, "-c", code], env={}, seconds=60).status == "exit 0"
+    time.sleep(3)
+    assert not mark.exists()
 
 
 def test_how_a_command_ended() -> None:

@@ -18,6 +18,7 @@ use proptest::test_runner::TestRunner;
 use crate::bed::{Bed, Ours, age, set_back};
 use crate::oracle::{Spec, file_finder, is_tangled, path_finder};
 
+/// Directories of the path; one more, besides, is where links may lead.
 const DIRS: usize = 3;
 const NAMES: [&str; 4] = ["m", "n", "o", "p"];
 /// Of what stands at a name: the bare name, two suffixes, and what is within a package.
@@ -56,7 +57,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let node = || (0..DIRS, 0..NAMES.len(), 0..PLACES.len()).prop_map(|(d, n, p)| Node(d, n, p));
+    let node = || (0..=DIRS, 0..NAMES.len(), 0..PLACES.len()).prop_map(|(d, n, p)| Node(d, n, p));
     let dir = || 0..DIRS;
     let step = prop_oneof![
         8 => node().prop_map(Step::File),
@@ -170,11 +171,17 @@ fn is_only_shadowed(bed: &Bed, name: &str, answer: &Answer, right: &Answer) -> b
     there && matches!(right, Found { entry: earlier, .. } if earlier < entry)
 }
 
+fn with_one_besides(place: &Path) -> Bed {
+    let bed = Bed::within(place, DIRS);
+    bed.dir(&DIRS.to_string());
+    bed
+}
+
 /// Runs random histories in directories below `place`.
 pub fn on(place: &Path) {
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() };
     let told = TestRunner::new(config).run(&steps(), |steps| {
-        let bed = Bed::within(place, DIRS);
+        let bed = with_one_besides(place);
         let witnesses = Witnesses::new(&bed);
         for step in &steps {
             happen(&bed, step);
@@ -203,7 +210,7 @@ fn histories_lead_to_every_kind_of_answer() {
     let (mut found, mut portions, mut absent) = (0, 0, 0);
     for _ in 0..40 {
         let steps = steps().new_tree(&mut runner).expect("steps").current();
-        let bed = Bed::new(DIRS);
+        let bed = with_one_besides(&std::env::temp_dir());
         for step in &steps {
             match step {
                 Step::Age => {}

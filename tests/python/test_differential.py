@@ -33,7 +33,7 @@ boto3.client("s3", region_name="eu-west-1", aws_access_key_id="x", aws_secret_ac
 for name, module in sorted(sys.modules.items()):
     if name.partition(".")[0] not in ("fastpath", "__main__"):
         path = getattr(module, "__path__", None)
-        spec = getattr(module, "__spec__", None)  # 3.11 has typing.io, a class, in sys.modules
+        spec = getattr(module, "__spec__", None)
         print(name, getattr(module, "__file__", None), path and list(path), spec)
 """
 
