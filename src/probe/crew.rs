@@ -21,9 +21,9 @@ use crossbeam::deque::{Injector, Steal};
 use super::memory::Memory;
 use super::pace::Pace;
 
-/// Helpers at work at once, at the most. With more of them a filesystem of 1 ms is no faster, and
-/// costs more.
-const MOST: usize = 96;
+/// Helpers at work at once, at the most. With more of them a filesystem of 1 ms is no faster
+/// (experiments/0101-adaptive-engine).
+const MOST: usize = 128;
 
 /// What a helper costs, in nanoseconds: 12 µs to start it, and the rest to meet it everywhere.
 const HIRE_NS: u64 = 40_000;
