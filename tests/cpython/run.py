@@ -121,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             untested += 1
         except KeyboardInterrupt:
             runner.stop()
+            progress.say("interrupted: nothing is proved, and what differs so far stays undecided")
             return INTERRUPTED
     if options.json:
         options.json.write_text(json.dumps(report(verdicts, untested), indent=1) + "\n")
@@ -242,7 +243,9 @@ def first_rounds(
     def first(numbered: tuple[int, str]) -> Rounds:
         number, name = numbered
         rounds = [made.run_both(name, options.timeout, ours_first=number % 2 == 1)]
-        if not outcomes.judge(rounds):
+        if outcomes.judge(rounds):
+            progress.say(f"{made.interpreter.version:8} {name} DIFFERS so far, to be run again")
+        else:
             progress.say(
                 verdict(made.interpreter, name, rounds, control=options.control).line(), done=1
             )

@@ -54,6 +54,7 @@ FULL = (
     "test_multiprocessing_main_handling",
     "test_pdb",
     "test_pkg",
+    "test_profile",
     "test_py_compile",
     "test_pyclbr",
     "test_pydoc",

@@ -251,6 +251,21 @@ def test_a_difference_exits_1_and_is_named(
     assert told["results"][0]["differences"][0]["test"] == "t"
 
 
+def test_a_difference_is_said_before_its_second_round(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = FakeBench({"test_a": rounds(("passed", "failure X"))})
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "further", interrupted)
+    assert main(monkeypatch, tmp_path, fake) == run.INTERRUPTED
+    out = capsys.readouterr().out
+    assert "test_a DIFFERS so far" in out
+    assert "interrupted: nothing is proved" in out
+
+
 def test_what_stock_cannot_decide_exits_0(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake = FakeBench({"test_a": rounds(("passed", "failure X"), ("failure X", "passed"))})
     assert main(monkeypatch, tmp_path, fake) == run.SAME
