@@ -126,6 +126,7 @@ lint-python: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	MYPYPATH=tests/cpython $(BIN)/mypy --strict tests/cpython
+	@mkdir -p build
 	cd build && $(abspath $(BIN))/python -m mypy.stubtest fastpath
 
 format: $(DEV) ## Put the sources into the house format

@@ -1,4 +1,4 @@
-//! A native function under a method's full name.
+//! A native function in the place and under the full name of a method.
 //!
 //! A function made for a module is called `find_spec`; stock's is `PathFinder.find_spec`, and error messages,
 //! `repr` and profilers show it. CPython takes the qualified name of a built-in from what it is bound to
@@ -10,7 +10,7 @@ use std::ffi::CString;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyType};
+use pyo3::types::{PyCFunction, PyDict, PyType};
 
 /// `native`, made anew as a built-in of `class`; its module's name is that of `original`.
 ///
@@ -47,4 +47,42 @@ pub fn as_method_of<'py>(
         let function = ffi::PyCFunction_NewEx(definition, class.as_ptr(), module.as_ptr());
         Bound::from_owned_ptr_or_err(class.py(), function)
     }
+}
+
+/// A Python function that does nothing but call `native`, with the names of `original`.
+///
+/// For CPython 3.12 only: there a call of a method around a built-in reports a return to profilers that no
+/// call goes before, and `profile` stops with "Bad return". Its file name is importlib's, whose lines
+/// importlib cuts out of the traceback of an ImportError.
+///
+/// # Errors
+/// What compiling it may raise: nothing.
+pub fn as_function<'py>(
+    native: &Bound<'py, PyAny>,
+    original: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = native.py();
+    let name: String = native.getattr("__name__")?.extract()?;
+    let signature: String = native.getattr("__text_signature__")?.extract()?;
+    let body = format!(" def {name}{signature}: return native(cls, fullname, path, target)");
+    let source = format!("def around(native):\n{body}\n return {name}");
+    let builtins = py.import("builtins")?;
+    let file = original.getattr("__code__")?.getattr("co_filename")?;
+    let code = builtins.call_method1("compile", (source, file, "exec"))?;
+    let namespace = PyDict::new(py);
+    builtins.call_method1("exec", (code, &namespace))?;
+    let inner = namespace.as_any().get_item("around")?.call1((native,))?;
+    let [code, defaults, closure] = ["__code__", "__defaults__", "__closure__"];
+    // Debuggers tell importlib's frames by their globals.
+    let function = inner.get_type().call1((
+        inner.getattr(code)?,
+        original.getattr("__globals__")?,
+        name,
+        inner.getattr(defaults)?,
+        inner.getattr(closure)?,
+    ))?;
+    for name in ["__qualname__", "__module__", "__doc__"] {
+        function.setattr(name, original.getattr(name)?)?;
+    }
+    Ok(function)
 }

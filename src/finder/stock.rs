@@ -52,7 +52,10 @@ impl Body {
     /// Puts `native` in this body's place, in the same kind of descriptor, under the same names.
     fn replace(&self, class: &Bound<'_, PyType>, native: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = class.py();
-        let native = named::as_method_of(class, native, self.function.bind(py))?;
+        let native = match py.version_info().minor {
+            12 => named::as_function(native, self.function.bind(py))?,
+            _ => named::as_method_of(class, native, self.function.bind(py))?,
+        };
         let descriptor = self.descriptor.bind(py).get_type().call1((native,))?;
         class.setattr(self.name, descriptor)
     }
