@@ -240,11 +240,13 @@ impl Index {
             return Answer::Absent;
         }
         for _ in 0..ROUNDS {
-            let kept = self.recall_or_work_out(pass, run, name);
+            // Before the answer: another thread may notice a change while we still have the old one.
+            let epoch = self.table.epoch();
+            let kept = self.recall_or_work_out(pass, run, name, epoch);
             if kept.answer == Answer::Ask {
                 break;
             }
-            if self.holds(pass, run, &kept) {
+            if self.holds(pass, run, &kept, epoch) {
                 count(if pass.learnt { &self.counters.miss } else { &self.counters.hit }, 1);
                 return kept.answer;
             }
@@ -259,13 +261,12 @@ impl Index {
         self.table.recall(run.id, name).map(|kept| kept.answer)
     }
 
-    fn recall_or_work_out(&self, pass: &mut Pass, run: &Run, name: &str) -> Kept {
+    fn recall_or_work_out(&self, pass: &mut Pass, run: &Run, name: &str, epoch: u64) -> Kept {
         if run.id != 0
             && let Some(kept) = self.table.recall(run.id, name)
         {
             return kept;
         }
-        let epoch = self.table.epoch();
         let mut grounds = Grounds::default();
         let answer = self.work_out(pass, run, name, &mut grounds);
         let kept = Kept { answer, inner: grounds.inner.into() };
@@ -275,8 +276,8 @@ impl Index {
         kept
     }
 
-    /// Whether this answer still holds, as far as [`Freshness`] wants to know.
-    fn holds(&self, pass: &mut Pass, run: &Run, kept: &Kept) -> bool {
+    /// Whether this answer, got in this epoch, still holds, as far as [`Freshness`] wants to know.
+    fn holds(&self, pass: &mut Pass, run: &Run, kept: &Kept, epoch: u64) -> bool {
         if self.freshness == Freshness::Sealed {
             return true;
         }
@@ -287,15 +288,16 @@ impl Index {
         };
         let mut dirs = [rests_on, &kept.inner].concat();
         if earlier.is_empty() || !self.may_recheck(run) {
-            return self.revalidate(pass, dirs);
+            self.revalidate(pass, dirs);
+            return self.table.epoch() == epoch;
         }
         dirs.extend_from_slice(earlier);
         let started = self.born.elapsed();
-        let unchanged = self.revalidate(pass, dirs);
+        self.revalidate(pass, dirs);
         let cost = self.born.elapsed().saturating_sub(started);
         let due = started + cost * RECHECK_SHARE;
         run.due.store(due.as_nanos() as u64, Ordering::Relaxed);
-        unchanged
+        self.table.epoch() == epoch
     }
 
     /// Whether the directories before a hit may cost another check now.

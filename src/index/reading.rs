@@ -127,7 +127,8 @@ impl Index {
         stat.mode & SEARCH != SEARCH && !self.stat(&[dir.path().join(".")])[0].is_dir()
     }
 
-    /// Keeps what was read. If it differs from what was known, earlier answers no longer count.
+    /// Keeps what was read. If it differs from what was known, earlier answers no longer count: that is
+    /// said before the lock is let go, so that nobody finds the new generation in the old epoch.
     fn publish(
         &self,
         dir: &Directory,
@@ -143,18 +144,16 @@ impl Index {
         state.generation = generation;
         state.pass = pass.id;
         state.trust = trust;
-        drop(state);
         if !first && !same {
             count(&self.counters.stale, 1);
             self.table.changed();
         }
     }
 
-    /// Compares these directories with the filesystem in one batch and reads again what differs.
-    /// Whether all names are as they were.
-    pub(super) fn revalidate(&self, pass: &mut Pass, mut dirs: Vec<Arc<Directory>>) -> bool {
+    /// Compares these directories with the filesystem in one batch and reads again what differs; a
+    /// new epoch begins if names are not as they were.
+    pub(super) fn revalidate(&self, pass: &mut Pass, mut dirs: Vec<Arc<Directory>>) {
         dirs.retain(|dir| dir.state().pass != pass.id);
-        let epoch = self.table.epoch();
         let facts = self.stat_dirs(&dirs);
         let mut changed = Vec::new();
         let mut seen = Vec::new();
@@ -180,7 +179,6 @@ impl Index {
         if !changed.is_empty() {
             self.read_names(pass, &changed, &seen);
         }
-        self.table.epoch() == epoch
     }
 }
 

@@ -1,5 +1,6 @@
 //! Many threads looking names up while one changes the directories under them.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
@@ -9,6 +10,7 @@ use fastpath::index::Freshness;
 use fastpath::probe::Backend;
 
 use crate::bed::{Bed, FRESHNESS, Ours, backends};
+use crate::oracle::path_finder;
 
 const FINDERS: usize = 8;
 const LOOKUPS: usize = 150;
@@ -108,6 +110,26 @@ fn right_after(change: impl FnOnce(), ours: &Ours) {
         finders.into_iter().for_each(|finder| finder.join().expect("an answer"));
     });
     ours.find_right("fleeting");
+}
+
+#[test]
+fn whoever_begins_after_a_change_sees_it_though_another_notices_it_first() {
+    let bed = furnished();
+    let ours = bed.strict();
+    for i in 0..300 {
+        if i % 2 == 0 {
+            drop(bed.file("2/fleeting.py"))
+        } else {
+            bed.remove("2/fleeting.py")
+        }
+        let right = path_finder(&bed.dirs, "fleeting");
+        let together = Barrier::new(4);
+        let look = || {
+            together.wait();
+            assert_eq!(ours.find("fleeting"), right, "change {i}");
+        };
+        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(look))));
+    }
 }
 
 fn come_and_go(bed: &Bed, ours: &Ours, path: &str) {
