@@ -202,7 +202,7 @@ impl Index {
         grounds: &mut Grounds,
     ) -> Verdict {
         if self.is_time_to_list(dir, about) {
-            return match self.list_whole(dir) {
+            return match self.list_whole(pass, dir) {
                 Some(names) => self.look_among(pass, dir, &names, name, grounds),
                 None => Verdict::CannotTell,
             };
@@ -216,7 +216,7 @@ impl Index {
         let (bare_fact, files) = facts.split_last().expect("the bare name is always asked for");
         let module = files.iter().position(Fact::is_file);
         if self.ignores_case(&paths, &facts) {
-            return match self.list_whole(dir) {
+            return match self.list_whole(pass, dir) {
                 Some(names) => self.look_among(pass, dir, &names, name, grounds),
                 None => Verdict::CannotTell,
             };
@@ -244,11 +244,19 @@ impl Index {
         about <= NEVER_LISTED && state.probed as usize > about / NAMES_PER_LOOKUP
     }
 
-    /// All names of a directory, however many; they are kept.
-    fn list_whole(&self, dir: &Directory) -> Option<Arc<NameSet>> {
+    /// All names of a directory, however many. They are kept until it changes; then it has to earn
+    /// another listing.
+    fn list_whole(&self, pass: &mut Pass, dir: &Arc<Directory>) -> Option<Arc<NameSet>> {
+        let before = dir.state().generation;
         let listing = self.prober.list(&[dir.path()], usize::MAX).pop()?.ok()?;
+        pass.listed.push(Arc::clone(dir));
         let names = Arc::new(NameSet::new(listing.names));
-        dir.state().names = Names::Listed(Arc::clone(&names));
+        let mut state = dir.state();
+        state.probed = 0;
+        // Another thread may have seen a change that came after this listing.
+        if state.generation == before {
+            state.names = Names::Listed(Arc::clone(&names));
+        }
         Some(names)
     }
 

@@ -158,6 +158,24 @@ fn many_lookups_pay_for_a_listing() {
 }
 
 #[test]
+fn a_crowd_that_keeps_changing_has_to_earn_each_listing() {
+    let bed = crowded(&places()[0], MANY);
+    let ours = Ours::new(Backend::Auto, Strict, &bed.dirs[1..2]);
+    let whole = || names_kept(&ours, &bed.dirs[1]).is_some();
+    (0..4 * MANY / 75).for_each(|_| drop(ours.find("nothing")));
+    assert!(whole());
+    for i in 0..20 {
+        bed.file(&format!("1/fresh{i}.py"));
+        bed::age();
+        assert_eq!(ours.find(&format!("fresh{i}")), Found { entry: 0, candidate: Module(PY) });
+        assert!(!whole(), "listed for change {i}");
+    }
+    (0..4 * MANY / 75).for_each(|_| drop(ours.find("nothing")));
+    assert!(whole());
+    ours.find_right("fresh7");
+}
+
+#[test]
 fn the_largest_are_never_listed() {
     let bed = Bed::within(&places()[0], 1);
     crowd(&bed.dirs[0], 170_000);
