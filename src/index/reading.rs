@@ -106,7 +106,9 @@ impl Index {
                 } else {
                     names_of(listing, stat.size)
                 };
-                let generation = Some(*generation).filter(|g| !g.is_racy(now));
+                // What was away when it was to be listed may be back in this very generation.
+                let was_there = !matches!(names, Names::Gone);
+                let generation = Some(*generation).filter(|g| was_there && !g.is_racy(now));
                 self.publish(dir, pass, trust, generation, names);
             }
         }

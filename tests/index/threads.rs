@@ -1,5 +1,6 @@
 //! Many threads looking names up while one changes the directories under them.
 
+use std::fs;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -9,7 +10,7 @@ use fastpath::index::Answer::{Absent, Ask, Found, Portions};
 use fastpath::index::Freshness;
 use fastpath::probe::Backend;
 
-use crate::bed::{Bed, FRESHNESS, Ours, backends};
+use crate::bed::{Bed, FRESHNESS, Ours, age, backends};
 use crate::oracle::path_finder;
 
 const FINDERS: usize = 8;
@@ -130,6 +131,30 @@ fn whoever_begins_after_a_change_sees_it_though_another_notices_it_first() {
         };
         thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(look))));
     }
+}
+
+/// The directory itself is never touched, so it is of one generation all the time.
+#[test]
+fn a_directory_that_was_away_while_it_was_read_is_not_taken_for_gone() {
+    let bed = Bed::new(0);
+    bed.file("parent/dir/m.py");
+    let ours = Ours::new(Backend::Auto, Freshness::Strict, &[bed.at("parent/dir")]);
+    age();
+    let go_on = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let finding = scope.spawn(|| {
+            while go_on.load(Relaxed) {
+                drop(ours.find("m"))
+            }
+        });
+        for _ in 0..10_000 {
+            fs::rename(bed.at("parent"), bed.at("away")).expect("renamed");
+            fs::rename(bed.at("away"), bed.at("parent")).expect("renamed back");
+        }
+        go_on.store(false, Relaxed);
+        finding.join().expect("answers");
+    });
+    ours.find_right("m");
 }
 
 fn come_and_go(bed: &Bed, ours: &Ours, path: &str) {
