@@ -269,6 +269,7 @@ impl Index {
         }
         let mut grounds = Grounds::default();
         let answer = self.work_out(pass, run, name, &mut grounds);
+        pass.learnt |= grounds.volatile;
         let kept = Kept { answer, inner: grounds.inner.into() };
         if run.id != 0 && !grounds.volatile && kept.answer != Answer::Ask {
             self.table.keep(epoch, run.id, name, kept.clone());

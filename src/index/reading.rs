@@ -179,6 +179,7 @@ impl Index {
             seen.push(now);
         }
         if !changed.is_empty() {
+            pass.learnt = true;
             self.read_names(pass, &changed, &seen);
         }
     }
