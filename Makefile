@@ -105,7 +105,7 @@ test-rust: ## Test the core without Python, the portable engine alone, and the t
 	cargo test --locked --package testbed
 
 test-python: $(INSTALLED) $(TESTBED) ## Test what Python sees
-	$(BIN)/python -m pytest -rs tests/python
+	$(BIN)/python -m pytest -rs tests/python tests/cpython
 
 test-cpython-quick: $(WHEEL) sid ## Run a part of CPython's own tests on 3.13 and 3.15
 	@$(call run-cpython,quick,3.13 3.15)

@@ -9,7 +9,7 @@ under ``-S``, and does under ``-I`` and ``-E``.
 ``site`` drops the .pth's import line (``StartupState._exec_imports``), so fastpath starts
 once. It is *not* written by default before 3.18, where import lines stop working: the first
 .start file of an environment makes ``site`` import pkgutil and re, which on 3.15 nearly
-doubles the time of ``python -c pass`` (``experiments/start_file.py`` measures it). An entry
+doubles the time of ``python -c pass`` (``experiments/0102-start-file`` measures it). An entry
 point that cannot be imported prints a traceback at every start, so it must outlive ``pip
 uninstall``: it stands in ``fastpath_start_hook.py``, written and removed along with it.
 

@@ -7,7 +7,7 @@ checking that each state is what it says. RESULTS below are what it printed when
 that a .start file is written on request only until CPython 3.18 needs it: its first entry point
 makes `site` import pkgutil, and that re.
 
-usage: python experiments/start_file.py [ROUNDS]
+usage: python experiments/0102-start-file/measure.py [ROUNDS]
 """
 
 import importlib.util
