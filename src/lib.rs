@@ -11,6 +11,7 @@ pub mod table;
 pub mod index;
 
 #[cfg(feature = "python")]
-mod face;
-#[cfg(feature = "python")]
 mod finder;
+
+#[cfg(feature = "python")]
+mod face;

@@ -33,7 +33,7 @@ pub fn as_method_of<'py>(
     // SAFETY: `native` is a built-in function by its type, so it has a C function and flags, which stay
     // valid as they are part of this library, which CPython never unloads. That C function ignores what
     // it is bound to, as pyo3 makes it where no module is asked for. The definition and its texts are
-    // leaked, as CPython wants them to outlive the function; there are three of them per `install`.
+    // leaked, as CPython wants them to outlive the function; there are two of them per `install`.
     unsafe {
         let Some(function) = ffi::PyCFunction_GetFunction(native.as_ptr()) else {
             return Err(PyErr::fetch(class.py()));
