@@ -15,8 +15,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::fact::Stat;
+use crate::fact::{self, Stat};
 use crate::finder::{Finder, Natives, without_gil};
+use crate::loader::Loader;
 use crate::probe::{self, Prober};
 use options::Options;
 
@@ -28,6 +29,7 @@ static ACTIVE: AtomicBool = AtomicBool::new(false);
 
 struct Installed {
     finder: Finder,
+    loader: Loader,
     options: Options,
 }
 
@@ -35,21 +37,22 @@ fn current() -> Option<Arc<Installed>> {
     FINDER.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Runs one lookup. A panic in it is ours alone: the finder takes itself out, and stock answers.
+/// Runs one lookup, or loads one module. A panic in it is ours alone: everything of ours takes itself out, and
+/// stock answers.
 fn guarded<'py>(
     py: Python<'py>,
-    ours: impl FnOnce(&Finder) -> PyResult<Bound<'py, PyAny>>,
-    stocks: impl FnOnce(&Finder) -> PyResult<Bound<'py, PyAny>>,
+    ours: impl FnOnce(&Installed) -> PyResult<Bound<'py, PyAny>>,
+    stocks: impl FnOnce(&Installed) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let installed = current().expect("a native body is made by `install` only");
     if !ACTIVE.load(Ordering::Acquire) {
-        return stocks(&installed.finder);
+        return stocks(&installed);
     }
-    let answer = catch_unwind(AssertUnwindSafe(|| ours(&installed.finder)));
+    let answer = catch_unwind(AssertUnwindSafe(|| ours(&installed)));
     answer.unwrap_or_else(|_| {
-        options::debug(py, "a lookup failed inside; stock importlib takes over");
+        options::debug(py, "an import failed inside; stock importlib takes over");
         uninstall(py)?;
-        stocks(&installed.finder)
+        stocks(&installed)
     })
 }
 
@@ -65,14 +68,14 @@ fn find_spec<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     guarded(
         args.py(),
-        |finder| match arguments(args, kwargs)? {
+        |Installed { finder, .. }| match arguments(args, kwargs)? {
             Some([Some(cls), Some(name), path, target]) => {
                 let path = path.filter(|path| !path.is_none());
                 finder.find_spec(&cls, &name, path.as_ref(), target.as_ref())
             }
             _ => finder.stock().call_find_spec(args, kwargs),
         },
-        |finder| finder.stock().call_find_spec(args, kwargs),
+        |Installed { finder, .. }| finder.stock().call_find_spec(args, kwargs),
     )
 }
 
@@ -86,13 +89,36 @@ fn get_spec<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     guarded(
         args.py(),
-        |finder| match arguments(args, kwargs)? {
+        |Installed { finder, .. }| match arguments(args, kwargs)? {
             Some([Some(cls), Some(name), Some(path), target]) => {
                 finder.get_spec(&cls, &name, &path, target.as_ref())
             }
             _ => finder.stock().call_get_spec(args, kwargs),
         },
-        |finder| finder.stock().call_get_spec(args, kwargs),
+        |Installed { finder, .. }| finder.stock().call_get_spec(args, kwargs),
+    )
+}
+
+/// Concrete implementation of InspectLoader.get_code.
+#[pyfunction]
+#[pyo3(name = "get_code", signature = (*args, **kwargs))]
+#[pyo3(text_signature = "(self, fullname)")]
+fn get_code<'py>(
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    guarded(
+        args.py(),
+        |Installed { finder, loader, .. }| {
+            let code = match kwargs {
+                None if args.len() == 2 => {
+                    loader.get_code(finder.index(), &args.get_item(0)?, &args.get_item(1)?)?
+                }
+                _ => None,
+            };
+            code.map_or_else(|| loader.call_stock(args, kwargs), Ok)
+        },
+        |Installed { loader, .. }| loader.call_stock(args, kwargs),
     )
 }
 
@@ -140,8 +166,10 @@ fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
         find_spec: wrap_pyfunction!(find_spec, &module)?.into_any(),
         get_spec: wrap_pyfunction!(get_spec, &module)?.into_any(),
     };
+    let loader = Loader::new(py)?;
     finder.put_in_place(py, &natives)?;
-    let installed = Arc::new(Installed { finder, options });
+    loader.put_in_place(py, wrap_pyfunction!(get_code, &module)?.as_any())?;
+    let installed = Arc::new(Installed { finder, loader, options });
     let former = FINDER.lock().unwrap_or_else(PoisonError::into_inner).replace(installed);
     drop(former);
     ACTIVE.store(true, Ordering::Release);
@@ -194,6 +222,7 @@ fn uninstall(py: Python<'_>) -> PyResult<()> {
     if ACTIVE.swap(false, Ordering::AcqRel)
         && let Some(installed) = current()
     {
+        installed.loader.take_out(py)?;
         installed.finder.take_out(py)?;
     }
     Ok(())
@@ -219,6 +248,7 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let installed = current();
     let (counts, tally) = installed.as_ref().map(|i| i.finder.index().counts()).unwrap_or_default();
     let asked = installed.as_ref().map_or(0, |i| i.finder.asked());
+    let load = installed.as_ref().map(|i| i.loader.counts()).unwrap_or_default();
     for (name, value) in [
         ("lookups", counts.lookups),
         ("hit", counts.hit),
@@ -231,8 +261,18 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         ("probes_threads", tally.threads),
         ("probes_uring", tally.uring),
         ("listings", tally.listings),
+        ("loaded", load.loaded),
+        ("load_asked", load.asked),
     ] {
         stats.set_item(name, value)?;
+    }
+    for (name, ns) in [
+        ("find_seconds", installed.as_ref().map_or(0, |i| i.finder.find_ns())),
+        ("stat_seconds", counts.stat_ns),
+        ("read_seconds", counts.read_ns),
+        ("unmarshal_seconds", load.unmarshal_ns),
+    ] {
+        stats.set_item(name, ns as f64 / 1e9)?;
     }
     let options = installed.map_or_else(|| Options::from_environment(py), |i| i.options.clone());
     stats.set_item("backend", options.backend.name())?;
@@ -304,9 +344,7 @@ fn stat_result<'py>(class: &Bound<'py, PyAny>, stat: &Stat) -> PyResult<Bound<'p
         items.push(ns.div_euclid(1_000_000_000).into_pyobject(py)?.into_any());
     }
     for ns in times {
-        // As CPython's `fill_time` does: whole seconds plus 1e-9 times the rest.
-        let (seconds, rest) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000));
-        items.push((seconds as f64 + 1e-9 * rest as f64).into_pyobject(py)?.into_any());
+        items.push(fact::seconds(ns).into_pyobject(py)?.into_any());
     }
     for ns in times {
         items.push(ns.into_pyobject(py)?.into_any());

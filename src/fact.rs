@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 /// What `stat(2)` said of a path that is there, links followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
     /// `st_mode`: type and permission bits.
     pub mode: u32,
@@ -53,6 +53,20 @@ impl Stat {
             _ => Kind::Other,
         }
     }
+
+    /// `st_mtime` as `os.stat` shows it.
+    #[must_use]
+    pub fn mtime(&self) -> f64 {
+        seconds(self.mtime_ns)
+    }
+}
+
+/// Nanoseconds as seconds, by the rule of `fill_time` in CPython's `posixmodule.c`: whole seconds plus
+/// 1e-9 times the rest.
+#[must_use]
+pub fn seconds(ns: i128) -> f64 {
+    let (seconds, rest) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000));
+    seconds as f64 + 1e-9 * rest as f64
 }
 
 /// The answer to one question put to the filesystem.
@@ -88,6 +102,15 @@ impl Fact {
     pub fn is_dir(&self) -> bool {
         self.stat().is_some_and(|s| s.kind() == Kind::Dir)
     }
+}
+
+/// A regular file's whole content, with the stat of the very file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// What `fstat(2)` said of the open descriptor.
+    pub stat: Stat,
+    /// Every byte.
+    pub bytes: Box<[u8]>,
 }
 
 /// The version of a directory: while it is unchanged, so is the set of names in it.

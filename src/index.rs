@@ -6,6 +6,7 @@
 //! An answer is checked before it is given, as [`Freshness`] says; what has changed is read again and the
 //! answer is worked out anew.
 
+mod loading;
 mod lookup;
 mod reading;
 
@@ -18,6 +19,7 @@ use crate::candidates::{self, Candidate, Suffixes};
 use crate::fact::Fact;
 use crate::probe::{Backend, Prober, Tally};
 use crate::table::{Directory, Table};
+pub use loading::Loaded;
 
 /// At most one part in this many of the elapsed time goes to re-checking earlier directories.
 const RECHECK_SHARE: u32 = 50;
@@ -142,6 +144,10 @@ counters! {
     revalidated,
     /// Directories that were checked and had changed.
     stale,
+    /// Nanoseconds spent on the stats of sources that were to be loaded.
+    stat_ns,
+    /// Nanoseconds spent on reading bytecode, and sources where those decide about it.
+    read_ns,
 }
 
 fn count(counter: &AtomicU64, by: usize) {

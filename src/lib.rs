@@ -6,12 +6,15 @@ pub mod fact;
 
 pub mod candidates;
 pub mod probe;
+pub mod pyc;
 pub mod table;
 
 pub mod index;
 
 #[cfg(feature = "python")]
 mod finder;
+#[cfg(feature = "python")]
+mod loader;
 
 #[cfg(feature = "python")]
 mod face;

@@ -13,6 +13,7 @@ pub mod without_gil;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -22,6 +23,8 @@ use crate::candidates::{Candidate, INIT};
 use crate::index::{Answer, Freshness, Index, Pass, Run};
 use crate::probe::Backend;
 use crate::table::Directory;
+pub use named::as_function;
+pub use plan::fits_fs_encoding;
 use plan::{Around, Place, Plan, Step};
 pub use stock::Natives;
 use stock::Stock;
@@ -37,6 +40,8 @@ pub struct Finder {
     sys: Py<PyAny>,
     plans: Mutex<Vec<Arc<Plan>>>,
     asked: AtomicU64,
+    /// Nanoseconds spent on finding, stock's part included.
+    find_ns: AtomicU64,
     /// Calls of `importlib.invalidate_caches()` that the index has heard of.
     invalidations: AtomicI64,
     /// `-v` wants to be told every step: stock tells it.
@@ -59,9 +64,9 @@ impl Finder {
         let index = Index::new(backend, freshness, stock.suffixes());
         let sys = py.import("sys")?.into_any();
         let verbose = sys.getattr("flags")?.getattr("verbose")?.extract::<i32>()? != 0;
-        let (plans, asked) = Default::default();
+        let (plans, asked, find_ns) = Default::default();
         let invalidations = AtomicI64::new(stock.invalidations(py)?);
-        Ok(Self { stock, index, sys: sys.unbind(), plans, asked, invalidations, verbose })
+        Ok(Self { stock, index, sys: sys.unbind(), plans, asked, find_ns, invalidations, verbose })
     }
 
     /// Puts these bodies in the place of stock's.
@@ -95,8 +100,26 @@ impl Finder {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// Nanoseconds spent on finding so far, stock's part included.
+    pub fn find_ns(&self) -> u64 {
+        self.find_ns.load(Ordering::Relaxed)
+    }
+
     /// `PathFinder.find_spec(fullname, path=None, target=None)`.
     pub fn find_spec<'py>(
+        &self,
+        cls: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+        path: Option<&Bound<'py, PyAny>>,
+        target: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let began = Instant::now();
+        let spec = self.find(cls, fullname, path, target);
+        self.find_ns.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        spec
+    }
+
+    fn find<'py>(
         &self,
         cls: &Bound<'py, PyAny>,
         fullname: &Bound<'py, PyAny>,
@@ -375,5 +398,5 @@ struct Lookup<'a, 'py> {
 fn tail<'a>(fullname: &'a Bound<'_, PyAny>) -> Option<&'a str> {
     let text = fullname.cast_exact::<PyString>().ok()?.to_str().ok()?;
     let name = text.rsplit_once('.').map_or(text, |(_, tail)| tail);
-    plan::fits_fs_encoding(fullname.py(), name).then_some(name)
+    fits_fs_encoding(fullname.py(), name).then_some(name)
 }

@@ -49,22 +49,24 @@ pub fn as_method_of<'py>(
     }
 }
 
-/// A Python function that does nothing but call `native`, with the names of `original`.
+/// A Python function that does nothing but call `native`, with the names of `original`, whose parameters
+/// `native` takes by place.
 ///
-/// For CPython 3.12 only: there a call of a method around a built-in reports a return to profilers that no
-/// call goes before, and `profile` stops with "Bad return". Its file name is importlib's, whose lines
-/// importlib cuts out of the traceback of an ImportError.
+/// For what is a function in stock and has to bind like one; and for CPython 3.12, where a call of a method around
+/// a built-in reports a return to profilers that no call goes before, and `profile` stops with "Bad return".
+/// Its file name is importlib's, whose lines importlib cuts out of the traceback of an ImportError.
 ///
 /// # Errors
 /// What compiling it may raise: nothing.
 pub fn as_function<'py>(
     native: &Bound<'py, PyAny>,
     original: &Bound<'py, PyAny>,
+    parameters: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = native.py();
     let name: String = native.getattr("__name__")?.extract()?;
     let signature: String = native.getattr("__text_signature__")?.extract()?;
-    let body = format!(" def {name}{signature}: return native(cls, fullname, path, target)");
+    let body = format!(" def {name}{signature}: return native({parameters})");
     let source = format!("def around(native):\n{body}\n return {name}");
     let builtins = py.import("builtins")?;
     let file = original.getattr("__code__")?.getattr("co_filename")?;

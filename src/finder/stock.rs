@@ -53,7 +53,10 @@ impl Body {
     fn replace(&self, class: &Bound<'_, PyType>, native: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = class.py();
         let native = match py.version_info().minor {
-            12 => named::as_function(native, self.function.bind(py))?,
+            12 => {
+                let parameters = "cls, fullname, path, target";
+                named::as_function(native, self.function.bind(py), parameters)?
+            }
             _ => named::as_method_of(class, native, self.function.bind(py))?,
         };
         let descriptor = self.descriptor.bind(py).get_type().call1((native,))?;

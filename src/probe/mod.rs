@@ -30,7 +30,7 @@ mod system;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::fact::Fact;
+use crate::fact::{Content, Fact};
 pub use list::Listing;
 use memory::Memory;
 
@@ -209,6 +209,23 @@ impl Prober {
         };
         let job = crew::Job { ask: one, place: memory::itself };
         crew::run(&job, dirs, &self.memory, opening).answers
+    }
+
+    /// Reads every file, in order; at most `limit` bytes of each; or the errno.
+    #[must_use]
+    pub fn read(&self, paths: &[&Path], limit: u64) -> Vec<Result<Content, i32>> {
+        use std::io::Read as _;
+        let one = |path: &Path| -> std::io::Result<Content> {
+            let mut file = std::fs::File::open(path)?;
+            let stat = meta::stat(&file.metadata()?);
+            if stat.size > limit {
+                return Err(std::io::Error::from_raw_os_error(27));
+            }
+            let mut bytes = vec![0; stat.size as usize].into_boxed_slice();
+            file.read_exact(&mut bytes)?;
+            Ok(Content { stat, bytes })
+        };
+        paths.iter().map(|p| one(p).map_err(|e| e.raw_os_error().unwrap_or(5))).collect()
     }
 
     fn stat_by_crew(&self, paths: &[&Path], opening: crew::Opening) -> Vec<Fact> {

@@ -1,0 +1,45 @@
+//! What loading a module takes from the filesystem: its source's stat and its bytecode. Only the
+//! index may use it.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::{Index, count};
+use crate::fact::{Content, Stat};
+
+/// A bytecode file larger than this is stock's business, in bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// A source, and what is said to be its bytecode.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The source as it is now.
+    pub source: Stat,
+    /// The bytecode file.
+    pub bytecode: Content,
+}
+
+impl Index {
+    /// The stat of a source and the content of its bytecode file; none where either is not there, is no
+    /// regular file or cannot be had: stock finds out what to say.
+    #[must_use]
+    pub fn load(&self, source: &Path, bytecode: &Path) -> Option<Loaded> {
+        let began = Instant::now();
+        let fact = self.prober.stat(&[source]).pop()?;
+        let source = fact.stat().copied();
+        let stated = Instant::now();
+        count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
+        let bytecode = self.prober.read(&[bytecode], LARGEST).pop()?.ok();
+        count(&self.counters.read_ns, stated.elapsed().as_nanos() as usize);
+        Some(Loaded { source: source?, bytecode: bytecode? })
+    }
+
+    /// The content of a source, where only that tells whether its bytecode is still good.
+    #[must_use]
+    pub fn content(&self, source: &Path) -> Option<Content> {
+        let began = Instant::now();
+        let content = self.prober.read(&[source], LARGEST).pop()?.ok();
+        count(&self.counters.read_ns, began.elapsed().as_nanos() as usize);
+        content
+    }
+}

@@ -1,0 +1,54 @@
+//! Unmarshalling with the garbage collector at rest, from bytes that stay where they are.
+//!
+//! Unmarshalling makes objects by the thousand and no garbage, so every collection in the midst of it is
+//! for nothing. Only `loader` may use it.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// `PyBUF_READ` of `Include/object.h`: pyo3 has it from 3.11 on only.
+const PYBUF_READ: c_int = 0x100;
+
+/// What `loads`, which must be `marshal.loads` itself, makes of these bytes.
+///
+/// # Errors
+/// What it raises, and what a hook that hears of it raises.
+pub fn loads<'py>(loads: &Bound<'py, PyAny>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let py = loads.py();
+    // SAFETY: the view reads `bytes`, which are borrowed until this function returns, by when the view is gone:
+    // `marshal.loads` keeps no reference to what it reads, and an auditing hook gets a copy. Reading needs no
+    // mutable access, whatever the pointer's type.
+    let view = unsafe {
+        let start = bytes.as_ptr().cast_mut().cast();
+        let view = ffi::PyMemoryView_FromMemory(start, bytes.len() as ffi::Py_ssize_t, PYBUF_READ);
+        Bound::from_owned_ptr_or_err(py, view)?
+    };
+    let _rest = Rest::begin(py);
+    loads.call1((view,))
+}
+
+/// While this lives, no collection begins by itself.
+struct Rest<'py> {
+    was_enabled: bool,
+    _gil: Python<'py>,
+}
+
+impl<'py> Rest<'py> {
+    fn begin(py: Python<'py>) -> Self {
+        // SAFETY: the GIL is held, as `py` shows.
+        let was_enabled = unsafe { ffi::PyGC_Disable() } != 0;
+        Self { was_enabled, _gil: py }
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if self.was_enabled {
+            // SAFETY: the GIL is held: this cannot outlive the token in it.
+            unsafe { ffi::PyGC_Enable() };
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Loading on top of the index: the native body of `SourceLoader.get_code`.
+//!
+//! `SourceFileLoader` stays the class, and its other methods stay stock's. For exactly that class, untouched, on an
+//! absolute path, the source's stat and the bytecode come from the index, the header is judged as stock judges it,
+//! and the code is unmarshalled from the bytes as they were read, with the garbage collector at rest. Whatever is not
+//! like that (no bytecode, an old one, a prefix for bytecode, a method replaced) is stock's: it compiles, writes
+//! and raises. So an answer is a code object or none, which means Ask.
+
+mod at_rest;
+mod stock;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use pyo3::exceptions::{PyEOFError, PyOSError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+
+use crate::fact::Content;
+use crate::finder::{fits_fs_encoding, without_gil};
+use crate::index::{Index, Loaded};
+use crate::pyc::{self, Claim, Naming};
+use stock::Stock;
+
+/// `O_RDONLY | O_CLOEXEC`, with which `io.open_code` opens.
+const OPEN_FLAGS: i32 = 0o2_000_000;
+
+/// A native `SourceLoader.get_code`.
+pub struct Loader {
+    stock: Stock,
+    naming: Naming,
+    magic: [u8; 4],
+    sys: Py<PyAny>,
+    /// `-v` wants to be told every step: stock tells it.
+    verbose: bool,
+    counters: Counters,
+}
+
+/// What the loader has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Code objects given.
+    pub loaded: u64,
+    /// Modules left to stock.
+    pub asked: u64,
+    /// Nanoseconds of unmarshalling.
+    pub unmarshal_ns: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    loaded: AtomicU64,
+    asked: AtomicU64,
+    unmarshal_ns: AtomicU64,
+}
+
+impl Loader {
+    /// A loader for this interpreter, not yet in place.
+    ///
+    /// # Errors
+    /// An interpreter that is not one of those we know, or whose code somebody else opens (PEP 578).
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        let stock = Stock::new(py)?;
+        let sys = py.import("sys")?.into_any();
+        let flags = sys.getattr("flags")?;
+        let tag: String = sys.getattr("implementation")?.getattr("cache_tag")?.extract()?;
+        Ok(Self {
+            naming: Naming::new(&tag, flags.getattr("optimize")?.extract()?),
+            magic: stock.magic(py)?,
+            verbose: flags.getattr("verbose")?.extract::<i32>()? != 0,
+            sys: sys.unbind(),
+            counters: Counters::default(),
+            stock,
+        })
+    }
+
+    /// Puts this body in the place of stock's.
+    pub fn put_in_place(&self, py: Python<'_>, native: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.stock.replace(py, native)
+    }
+
+    /// Puts stock's body back.
+    pub fn take_out(&self, py: Python<'_>) -> PyResult<()> {
+        self.stock.restore(py)
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        let Counters { loaded, asked, unmarshal_ns } = &self.counters;
+        Counts {
+            loaded: loaded.load(Relaxed),
+            asked: asked.load(Relaxed),
+            unmarshal_ns: unmarshal_ns.load(Relaxed),
+        }
+    }
+
+    /// Stock's own body, called as ours was.
+    pub fn call_stock<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.stock.get_code.bind(args.py()).call(args, kwargs)
+    }
+
+    /// `SourceLoader.get_code(self, fullname)`; none where stock has to do it.
+    ///
+    /// # Errors
+    /// What an auditing hook raises.
+    pub fn get_code<'py>(
+        &self,
+        index: &Index,
+        loader: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = loader.py();
+        let code = match self.files_of(loader, fullname) {
+            Some((source, bytecode)) => self.load(py, index, &source, &bytecode)?,
+            None => None,
+        };
+        let counter = if code.is_some() { &self.counters.loaded } else { &self.counters.asked };
+        counter.fetch_add(1, Relaxed);
+        Ok(code)
+    }
+
+    /// The source of a loader, and where its bytecode lies, if loader and surroundings are the usual ones.
+    fn files_of<'py>(
+        &self,
+        loader: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+    ) -> Option<(Bound<'py, PyString>, String)> {
+        let py = loader.py();
+        if self.verbose || !self.stock.is_untouched(py) {
+            return None;
+        }
+        let source = self.stock.plain_path(loader, fullname)?;
+        let sys = self.sys.bind(py);
+        if !sys.getattr(intern!(py, "pycache_prefix")).ok()?.is_none() {
+            return None;
+        }
+        let text = source.to_str().ok()?;
+        if text.contains('\0') || !fits_fs_encoding(py, text) {
+            return None;
+        }
+        let bytecode = self.naming.beside(text)?;
+        Some((source, bytecode))
+    }
+
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        index: &Index,
+        source: &Bound<'py, PyString>,
+        bytecode: &str,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let path = Path::new(source.to_str()?);
+        let loaded = without_gil::run(py, || index.load(path, Path::new(bytecode)));
+        let Some(Loaded { source: stat, bytecode: file }) = loaded else { return Ok(None) };
+        let compared = match Claim::of(&file.bytes, self.magic) {
+            Some(Claim::Hash { hash, checked }) if self.stock.compares_hashes(py, checked)? => {
+                if self.hash_of(py, index, path)? != Some(hash) {
+                    return Ok(None);
+                }
+                true
+            }
+            Some(Claim::Hash { .. }) => false,
+            Some(claim) if claim.fits(&stat) => false,
+            _ => return Ok(None),
+        };
+        if !self.may_open(py, bytecode)? || (compared && !self.may_open(py, source)?) {
+            return Ok(None);
+        }
+        self.unmarshal(&file, source)
+    }
+
+    /// The hash of a source, as `_imp.source_hash` makes it.
+    fn hash_of(&self, py: Python<'_>, index: &Index, source: &Path) -> PyResult<Option<[u8; 8]>> {
+        let Some(content) = without_gil::run(py, || index.content(source)) else { return Ok(None) };
+        let hash = self.stock.source_hash(&PyBytes::new(py, &content.bytes))?;
+        Ok(hash.as_bytes().try_into().ok())
+    }
+
+    /// Raises the auditing event that stock's opening of a file raises (PEP 578): it has been read by now,
+    /// but nothing has been made of it. False if a hook refuses as a file might: stock goes on
+    /// from there.
+    fn may_open<'py>(&self, py: Python<'py>, path: impl IntoPyObject<'py>) -> PyResult<bool> {
+        let audit = self.sys.bind(py).getattr(intern!(py, "audit"))?;
+        match audit.call1((intern!(py, "open"), path, intern!(py, "rb"), OPEN_FLAGS)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_instance_of::<PyOSError>(py) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `_compile_bytecode`; none if these bytes are no code object.
+    fn unmarshal<'py>(
+        &self,
+        file: &Content,
+        source: &Bound<'py, PyString>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = source.py();
+        let began = Instant::now();
+        let code = at_rest::loads(self.stock.loads(py), &file.bytes[pyc::HEADER..]);
+        let took = began.elapsed().as_nanos() as u64;
+        self.counters.unmarshal_ns.fetch_add(took, Relaxed);
+        let code = match code {
+            Ok(code) => code,
+            // Stock finds the same, and says so in its words.
+            Err(e) if is_about_bad_data(py, &e) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !self.stock.is_code(&code) {
+            return Ok(None);
+        }
+        self.stock.fix_co_filename(&code, source)?;
+        Ok(Some(code))
+    }
+}
+
+fn is_about_bad_data(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyEOFError>(py)
+        || error.is_instance_of::<PyValueError>(py)
+        || error.is_instance_of::<PyTypeError>(py)
+}

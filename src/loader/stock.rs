@@ -1,0 +1,160 @@
+//! What of stock importlib the native `get_code` stands for, as it was found, and whether anybody has changed
+//! it since. Only the rest of `loader` may use it.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+
+use crate::finder::as_function;
+
+/// Classes and functions of `importlib._bootstrap_external` that loading goes through.
+pub struct Stock {
+    pub get_code: Py<PyAny>,
+    source_loader: Py<PyType>,
+    source_file_loader: Py<PyType>,
+    code_type: Py<PyAny>,
+    imp: Py<PyAny>,
+    loads: Py<PyAny>,
+    relied_on: Vec<Attribute>,
+}
+
+/// An object, the name of one of its attributes, and the value that it had.
+type Attribute = (Py<PyAny>, Py<PyString>, Py<PyAny>);
+
+impl Stock {
+    /// Looks at this interpreter's importlib.
+    ///
+    /// # Errors
+    /// Whatever is not as in the CPythons we know.
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        let external = py.import("_frozen_importlib_external")?.into_any();
+        let of = |name: &str| external.getattr(name);
+        let class = of("SourceFileLoader")?;
+        let (marshal, imp, io, os) = (of("marshal")?, of("_imp")?, of("_io")?, of("_os")?);
+        let mut relied_on = Vec::new();
+        for (owner, names) in [
+            (&class, &["get_filename", "get_data", "path_stats"][..]),
+            (
+                &external,
+                &[
+                    "cache_from_source",
+                    "_path_stat",
+                    "_classify_pyc",
+                    "_validate_timestamp_pyc",
+                    "_validate_hash_pyc",
+                    "_compile_bytecode",
+                    "_code_type",
+                    "MAGIC_NUMBER",
+                    "_RAW_MAGIC_NUMBER",
+                    "marshal",
+                    "_imp",
+                    "_io",
+                    "_os",
+                    "sys",
+                ],
+            ),
+            (&marshal, &["loads"]),
+            (&imp, &["_fix_co_filename", "source_hash"]),
+            (&io, &["open_code"]),
+            (&os, &["stat"]),
+        ] {
+            for name in names {
+                let name = PyString::intern(py, name);
+                let value = owner.getattr(&name)?.unbind();
+                relied_on.push((owner.clone().unbind(), name.unbind(), value));
+            }
+        }
+        Ok(Self {
+            get_code: of("SourceLoader")?.getattr("get_code")?.unbind(),
+            source_loader: of("SourceLoader")?.cast_into::<PyType>()?.unbind(),
+            source_file_loader: class.cast_into::<PyType>()?.unbind(),
+            code_type: of("_code_type")?.unbind(),
+            loads: marshal.getattr("loads")?.unbind(),
+            imp: imp.unbind(),
+            relied_on,
+        })
+    }
+
+    /// The bytes that bytecode files of this interpreter begin with.
+    pub fn magic(&self, py: Python<'_>) -> PyResult<[u8; 4]> {
+        let external = py.import("_frozen_importlib_external")?;
+        let magic = external.getattr("MAGIC_NUMBER")?.cast_into::<PyBytes>()?;
+        let unusual = |_| PyRuntimeError::new_err("a magic number is four bytes long");
+        magic.as_bytes().try_into().map_err(unusual)
+    }
+
+    /// Puts the native body in place.
+    pub fn replace(&self, py: Python<'_>, native: &Bound<'_, PyAny>) -> PyResult<()> {
+        let body = as_function(native, self.get_code.bind(py), "self, fullname")?;
+        self.source_loader.bind(py).setattr("get_code", body)
+    }
+
+    /// Puts the original back: the very same object.
+    pub fn restore(&self, py: Python<'_>) -> PyResult<()> {
+        self.source_loader.bind(py).setattr("get_code", &self.get_code)
+    }
+
+    /// Whether nobody has replaced anything since that our answers stand for.
+    pub fn is_untouched(&self, py: Python<'_>) -> bool {
+        let same = |(owner, name, value): &Attribute| {
+            owner.bind(py).getattr(name.bind(py)).is_ok_and(|now| now.is(value))
+        };
+        self.relied_on.iter().all(same)
+    }
+
+    /// The path of a loader of exactly the stock class, with nothing set on it but what `FileLoader.__init__`
+    /// sets, if it is the one for a module of this name.
+    pub fn plain_path<'py>(
+        &self,
+        loader: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
+    ) -> Option<Bound<'py, PyString>> {
+        let py = loader.py();
+        if !loader.get_type().is(&self.source_file_loader) {
+            return None;
+        }
+        let dict = loader.getattr(intern!(py, "__dict__")).ok()?.cast_into::<PyDict>().ok()?;
+        let name = dict.get_item(intern!(py, "name")).ok()??.cast_into_exact::<PyString>().ok()?;
+        let path = dict.get_item(intern!(py, "path")).ok()??.cast_into_exact::<PyString>().ok()?;
+        let asked_for = fullname.cast_exact::<PyString>().ok()?;
+        let same = name.is(asked_for) || name.to_str().ok()? == asked_for.to_str().ok()?;
+        (same && dict.len() == 2).then_some(path)
+    }
+
+    /// `marshal.loads`.
+    pub fn loads<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.loads.bind(py)
+    }
+
+    /// Whether the user wants bytecode with the source's hash compared with the source: PEP 552,
+    /// `--check-hash-based-pycs`.
+    pub fn compares_hashes(&self, py: Python<'_>, checked: bool) -> PyResult<bool> {
+        let policy = self.imp.bind(py).getattr(intern!(py, "check_hash_based_pycs"))?;
+        Ok(!policy.eq("never")? && (checked || policy.eq("always")?))
+    }
+
+    /// `_imp.source_hash(_RAW_MAGIC_NUMBER, source)`.
+    pub fn source_hash<'py>(&self, source: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+        let py = source.py();
+        let external = py.import("_frozen_importlib_external")?;
+        let key = external.getattr(intern!(py, "_RAW_MAGIC_NUMBER"))?;
+        let hash = self.imp.bind(py).call_method1(intern!(py, "source_hash"), (key, source))?;
+        Ok(hash.cast_into()?)
+    }
+
+    /// Whether this is a code object.
+    pub fn is_code(&self, object: &Bound<'_, PyAny>) -> bool {
+        object.get_type().is(&self.code_type)
+    }
+
+    /// `_imp._fix_co_filename`: bytecode may have been compiled elsewhere.
+    pub fn fix_co_filename(
+        &self,
+        code: &Bound<'_, PyAny>,
+        source: &Bound<'_, PyString>,
+    ) -> PyResult<()> {
+        let fix = intern!(code.py(), "_fix_co_filename");
+        self.imp.bind(code.py()).call_method1(fix, (code, source)).map(drop)
+    }
+}
