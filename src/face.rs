@@ -29,7 +29,8 @@ static ACTIVE: AtomicBool = AtomicBool::new(false);
 
 struct Installed {
     finder: Finder,
-    loader: Loader,
+    /// None where loading is left to stock.
+    loader: Option<Loader>,
     options: Options,
 }
 
@@ -107,19 +108,20 @@ fn get_code<'py>(
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    guarded(
-        args.py(),
-        |Installed { finder, loader, .. }| {
-            let code = match kwargs {
-                None if args.len() == 2 => {
-                    loader.get_code(finder.index(), &args.get_item(0)?, &args.get_item(1)?)?
-                }
-                _ => None,
-            };
-            code.map_or_else(|| loader.call_stock(args, kwargs), Ok)
-        },
-        |Installed { loader, .. }| loader.call_stock(args, kwargs),
-    )
+    let stocks = |installed: &Installed| {
+        let loader = installed.loader.as_ref().expect("a native body is made for a loader only");
+        loader.call_stock(args, kwargs)
+    };
+    let ours = |installed: &Installed| {
+        if let (Some(loader), None, 2) = (&installed.loader, kwargs, args.len()) {
+            let (index, this) = (installed.finder.index(), args.get_item(0)?);
+            if let Some(code) = loader.get_code(index, &this, &args.get_item(1)?)? {
+                return Ok(code);
+            }
+        }
+        stocks(installed)
+    };
+    guarded(args.py(), ours, stocks)
 }
 
 /// `cls, fullname, path, target` from a call; none where it does not fit, and stock says so in its words.
@@ -166,9 +168,13 @@ fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
         find_spec: wrap_pyfunction!(find_spec, &module)?.into_any(),
         get_spec: wrap_pyfunction!(get_spec, &module)?.into_any(),
     };
-    let loader = Loader::new(py)?;
     finder.put_in_place(py, &natives)?;
-    loader.put_in_place(py, wrap_pyfunction!(get_code, &module)?.as_any())?;
+    let native = wrap_pyfunction!(get_code, &module)?;
+    let loader = Loader::new(py).and_then(|l| l.put_in_place(py, native.as_any()).map(|()| l));
+    if let Err(reason) = &loader {
+        options::debug(py, &format!("loading is left to stock: {reason}"));
+    }
+    let loader = loader.ok();
     let installed = Arc::new(Installed { finder, loader, options });
     let former = FINDER.lock().unwrap_or_else(PoisonError::into_inner).replace(installed);
     drop(former);
@@ -222,7 +228,9 @@ fn uninstall(py: Python<'_>) -> PyResult<()> {
     if ACTIVE.swap(false, Ordering::AcqRel)
         && let Some(installed) = current()
     {
-        installed.loader.take_out(py)?;
+        if let Some(loader) = &installed.loader {
+            loader.take_out(py)?;
+        }
         installed.finder.take_out(py)?;
     }
     Ok(())
@@ -248,7 +256,8 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let installed = current();
     let (counts, tally) = installed.as_ref().map(|i| i.finder.index().counts()).unwrap_or_default();
     let asked = installed.as_ref().map_or(0, |i| i.finder.asked());
-    let load = installed.as_ref().map(|i| i.loader.counts()).unwrap_or_default();
+    let load =
+        installed.as_ref().and_then(|i| i.loader.as_ref()).map(Loader::counts).unwrap_or_default();
     for (name, value) in [
         ("lookups", counts.lookups),
         ("hit", counts.hit),

@@ -7,13 +7,14 @@
 //! and raises. So an answer is a code object or none, which means Ask.
 
 mod at_rest;
+mod open_code;
 mod stock;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use pyo3::exceptions::{PyEOFError, PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyEOFError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
@@ -62,6 +63,9 @@ impl Loader {
     /// # Errors
     /// An interpreter that is not one of those we know, or whose code somebody else opens (PEP 578).
     pub fn new(py: Python<'_>) -> PyResult<Self> {
+        if open_code::is_hooked(py) {
+            return Err(PyRuntimeError::new_err("a hook opens code here (PEP 578)"));
+        }
         let stock = Stock::new(py)?;
         let sys = py.import("sys")?.into_any();
         let flags = sys.getattr("flags")?;
@@ -187,7 +191,7 @@ impl Loader {
     /// from there.
     fn may_open<'py>(&self, py: Python<'py>, path: impl IntoPyObject<'py>) -> PyResult<bool> {
         let audit = self.sys.bind(py).getattr(intern!(py, "audit"))?;
-        match audit.call1((intern!(py, "open"), path, intern!(py, "rb"), OPEN_FLAGS)) {
+        match audit.call1((intern!(py, "open"), path, intern!(py, "r"), OPEN_FLAGS)) {
             Ok(_) => Ok(true),
             Err(error) if error.is_instance_of::<PyOSError>(py) => Ok(false),
             Err(error) => Err(error),

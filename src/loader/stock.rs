@@ -16,6 +16,8 @@ pub struct Stock {
     code_type: Py<PyAny>,
     imp: Py<PyAny>,
     loads: Py<PyAny>,
+    /// What `_imp.source_hash` takes first.
+    hash_key: Py<PyAny>,
     relied_on: Vec<Attribute>,
 }
 
@@ -46,7 +48,6 @@ impl Stock {
                     "_compile_bytecode",
                     "_code_type",
                     "MAGIC_NUMBER",
-                    "_RAW_MAGIC_NUMBER",
                     "marshal",
                     "_imp",
                     "_io",
@@ -71,6 +72,10 @@ impl Stock {
             source_file_loader: class.cast_into::<PyType>()?.unbind(),
             code_type: of("_code_type")?.unbind(),
             loads: marshal.getattr("loads")?.unbind(),
+            // From 3.14 on it is in `_imp`.
+            hash_key: of("_RAW_MAGIC_NUMBER")
+                .or_else(|_| imp.getattr("pyc_magic_number_token"))?
+                .unbind(),
             imp: imp.unbind(),
             relied_on,
         })
@@ -134,13 +139,11 @@ impl Stock {
         Ok(!policy.eq("never")? && (checked || policy.eq("always")?))
     }
 
-    /// `_imp.source_hash(_RAW_MAGIC_NUMBER, source)`.
+    /// `_imp.source_hash` of a source, with this interpreter's key.
     pub fn source_hash<'py>(&self, source: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
         let py = source.py();
-        let external = py.import("_frozen_importlib_external")?;
-        let key = external.getattr(intern!(py, "_RAW_MAGIC_NUMBER"))?;
-        let hash = self.imp.bind(py).call_method1(intern!(py, "source_hash"), (key, source))?;
-        Ok(hash.cast_into()?)
+        let args = (&self.hash_key, source);
+        Ok(self.imp.bind(py).call_method1(intern!(py, "source_hash"), args)?.cast_into()?)
     }
 
     /// Whether this is a code object.
