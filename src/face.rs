@@ -69,10 +69,14 @@ fn find_spec<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     guarded(
         args.py(),
-        |Installed { finder, .. }| match arguments(args, kwargs)? {
+        |Installed { finder, loader, .. }| match arguments(args, kwargs)? {
             Some([Some(cls), Some(name), path, target]) => {
                 let path = path.filter(|path| !path.is_none());
-                finder.find_spec(&cls, &name, path.as_ref(), target.as_ref())
+                let spec = finder.find_spec(&cls, &name, path.as_ref(), target.as_ref())?;
+                if let Some(loader) = loader {
+                    loader.look_ahead(cls.py(), finder);
+                }
+                Ok(spec)
             }
             _ => finder.stock().call_find_spec(args, kwargs),
         },
@@ -114,8 +118,8 @@ fn get_code<'py>(
     };
     let ours = |installed: &Installed| {
         if let (Some(loader), None, 2) = (&installed.loader, kwargs, args.len()) {
-            let (index, this) = (installed.finder.index(), args.get_item(0)?);
-            if let Some(code) = loader.get_code(index, &this, &args.get_item(1)?)? {
+            let (this, name) = (args.get_item(0)?, args.get_item(1)?);
+            if let Some(code) = loader.get_code(&installed.finder, &this, &name)? {
                 return Ok(code);
             }
         }
@@ -270,6 +274,12 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         ("probes_threads", tally.threads),
         ("probes_uring", tally.uring),
         ("listings", tally.listings),
+        ("reads", tally.reads),
+        ("ahead_steps", counts.ahead_steps),
+        ("ahead_files", counts.ahead_files),
+        ("ahead_bytes", counts.ahead_bytes),
+        ("ahead_used_files", counts.ahead_used_files),
+        ("ahead_used_bytes", counts.ahead_used_bytes),
         ("loaded", load.loaded),
         ("load_asked", load.asked),
     ] {

@@ -6,20 +6,24 @@
 //! An answer is checked before it is given, as [`Freshness`] says; what has changed is read again and the
 //! answer is worked out anew.
 
+mod ahead;
 mod loading;
 mod lookup;
 mod reading;
+mod shelf;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::candidates::{self, Candidate, Suffixes};
 use crate::fact::Fact;
 use crate::probe::{Backend, Prober, Tally};
 use crate::table::{Directory, Table};
+pub use ahead::{Dialect, Scene};
 pub use loading::Loaded;
+use shelf::Shelf;
 
 /// At most one part in this many of the elapsed time goes to re-checking earlier directories.
 const RECHECK_SHARE: u32 = 50;
@@ -148,6 +152,16 @@ counters! {
     stat_ns,
     /// Nanoseconds spent on reading bytecode, and sources where those decide about it.
     read_ns,
+    /// Rounds of look-ahead: what is imported next, what that imports, and so on.
+    ahead_steps,
+    /// Bytecode files fetched ahead.
+    ahead_files,
+    /// Their bytes.
+    ahead_bytes,
+    /// Those of them that were used.
+    ahead_used_files,
+    /// The bytes of those.
+    ahead_used_bytes,
 }
 
 fn count(counter: &AtomicU64, by: usize) {
@@ -183,6 +197,9 @@ pub struct Index {
     runs: AtomicU32,
     passes: AtomicU64,
     born: Instant,
+    /// Whether any directory was slow to read.
+    met_slow: AtomicBool,
+    shelf: Mutex<Shelf>,
 }
 
 impl Index {
@@ -198,6 +215,8 @@ impl Index {
             runs: AtomicU32::new(0),
             passes: AtomicU64::new(0),
             born: Instant::now(),
+            met_slow: AtomicBool::new(false),
+            shelf: Mutex::default(),
         }
     }
 
@@ -311,6 +330,11 @@ impl Index {
     fn may_recheck(&self, run: &Run) -> bool {
         self.freshness == Freshness::Strict
             || self.born.elapsed().as_nanos() as u64 >= run.due.load(Ordering::Relaxed)
+    }
+
+    /// The lock is for a look or a change, never for I/O.
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stat(&self, paths: &[PathBuf]) -> Vec<Fact> {

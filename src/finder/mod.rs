@@ -105,6 +105,22 @@ impl Finder {
         self.find_ns.load(Ordering::Relaxed)
     }
 
+    /// The runs of directories on `sys.path`; what stock is asked for there is left out.
+    pub fn path_runs(&self, py: Python<'_>) -> PyResult<Vec<Arc<Run>>> {
+        let sys = self.sys.bind(py);
+        let path = sys.getattr(intern!(py, "path"))?;
+        let around = plan::around(py, sys, &self.stock, &self.index);
+        let (Some(around), Some(entries)) = (around, plan::entries(&self.stock, &path)?) else {
+            return Ok(Vec::new());
+        };
+        let plan = self.plan(&around, &mut self.index.pass(), &entries)?;
+        let run = |step: &Step| match step {
+            Step::Dirs(run, _) => Some(Arc::clone(run)),
+            Step::Ask(..) => None,
+        };
+        Ok(plan.steps.iter().filter_map(run).collect())
+    }
+
     /// `PathFinder.find_spec(fullname, path=None, target=None)`.
     pub fn find_spec<'py>(
         &self,

@@ -30,7 +30,7 @@ pub struct Plan {
 /// A stretch of a path.
 pub enum Step {
     /// Directories that plain file finders stand for.
-    Dirs(Run, Vec<Place>),
+    Dirs(Arc<Run>, Vec<Place>),
     /// An entry, and its place in the path, that stock must be asked about.
     Ask(Py<PyAny>, usize),
 }
@@ -239,7 +239,7 @@ fn steps(index: &Index, slots: Vec<Slot>) -> Vec<Step> {
     let flush = |dirs: &mut Vec<_>, places: &mut Vec<_>, steps: &mut Vec<_>| {
         if !dirs.is_empty() {
             let run = index.run(std::mem::take(dirs));
-            steps.push(Step::Dirs(run, std::mem::take(places)));
+            steps.push(Step::Dirs(Arc::new(run), std::mem::take(places)));
         }
     };
     for (at, slot) in slots.into_iter().enumerate() {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::{Index, count};
-use crate::fact::{Content, Stat};
+use crate::fact::{Content, Generation, Stat};
 
 /// A bytecode file larger than this is stock's business, in bytes.
-const LARGEST: u64 = 64 << 20;
+pub(super) const LARGEST: u64 = 64 << 20;
 
 /// A source, and what is said to be its bytecode.
 #[derive(Debug)]
@@ -29,16 +29,34 @@ impl Index {
         let source = fact.stat().copied();
         let stated = Instant::now();
         count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
-        let bytecode = self.prober.read(&[bytecode], LARGEST).pop()?.ok();
+        let bytecode = self.fetched(bytecode).or_else(|| self.read_whole(bytecode));
         count(&self.counters.read_ns, stated.elapsed().as_nanos() as usize);
         Some(Loaded { source: source?, bytecode: bytecode? })
+    }
+
+    /// What look-ahead has fetched of this file, if that is what is there now.
+    fn fetched(&self, path: &Path) -> Option<Content> {
+        let content = self.shelf().take(path)?;
+        let now = self.prober.stat(&[path]).pop()?;
+        let now = now.stat()?;
+        let same =
+            Generation::of(now) == Generation::of(&content.stat) && now.size == content.stat.size;
+        if same {
+            count(&self.counters.ahead_used_files, 1);
+            count(&self.counters.ahead_used_bytes, content.bytes.len());
+        }
+        same.then_some(content)
+    }
+
+    fn read_whole(&self, path: &Path) -> Option<Content> {
+        self.prober.read(&[path], LARGEST).pop()?.ok()
     }
 
     /// The content of a source, where only that tells whether its bytecode is still good.
     #[must_use]
     pub fn content(&self, source: &Path) -> Option<Content> {
         let began = Instant::now();
-        let content = self.prober.read(&[source], LARGEST).pop()?.ok();
+        let content = self.read_whole(source);
         count(&self.counters.read_ns, began.elapsed().as_nanos() as usize);
         content
     }

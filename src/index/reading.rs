@@ -3,7 +3,9 @@
 //! A listing belongs to the generation of its directory that was taken *before* it, so that a change in
 //! between shows at the next check.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Index, Pass, count};
@@ -61,13 +63,34 @@ impl Index {
             matches!(state.names, Names::Unread) || state.trust != trust
         };
         let chunk: Vec<_> = dirs.iter().filter(unread).take(pass.chunk).cloned().collect();
-        let started = Instant::now();
-        self.read(pass, &chunk);
-        let slow = is_slow(started, chunk.len() * 2);
+        let slow = self.read_and_time(pass, &chunk);
         pass.chunk = if slow { usize::MAX } else { pass.chunk.saturating_mul(2) };
-        for dir in &chunk {
+    }
+
+    /// Reads these directories, and notes whether their filesystem is slow.
+    pub(super) fn read_and_time(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) -> bool {
+        let started = Instant::now();
+        self.read(pass, dirs);
+        let slow = is_slow(started, dirs.len() * 2);
+        if slow {
+            self.met_slow.store(true, Ordering::Relaxed);
+        }
+        for dir in dirs {
             dir.state().slow = slow;
         }
+        slow
+    }
+
+    /// Whether any directory was slow to read so far: while none was, there is nothing to look ahead for.
+    #[must_use]
+    pub fn has_met_slow(&self) -> bool {
+        self.met_slow.load(Ordering::Relaxed)
+    }
+
+    /// Whether the directory in which this file lies was slow to read.
+    #[must_use]
+    pub fn is_slow_at(&self, file: &Path) -> bool {
+        self.has_met_slow() && file.parent().is_some_and(|dir| self.directory(dir).state().slow)
     }
 
     /// Reads these directories: their generations in one batch, then their names in one.

@@ -6,6 +6,7 @@
 //! like that (no bytecode, an old one, a prefix for bytecode, a method replaced) is stock's: it compiles, writes
 //! and raises. So an answer is a code object or none, which means Ask.
 
+mod ahead;
 mod at_rest;
 mod open_code;
 mod stock;
@@ -20,9 +21,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::fact::Content;
-use crate::finder::{fits_fs_encoding, without_gil};
+use crate::finder::{Finder, fits_fs_encoding, without_gil};
 use crate::index::{Index, Loaded};
 use crate::pyc::{self, Claim, Naming};
+use ahead::Ahead;
 use stock::Stock;
 
 /// `O_RDONLY | O_CLOEXEC`, with which `io.open_code` opens.
@@ -36,6 +38,7 @@ pub struct Loader {
     sys: Py<PyAny>,
     /// `-v` wants to be told every step: stock tells it.
     verbose: bool,
+    ahead: Ahead,
     counters: Counters,
 }
 
@@ -70,9 +73,12 @@ impl Loader {
         let sys = py.import("sys")?.into_any();
         let flags = sys.getattr("flags")?;
         let tag: String = sys.getattr("implementation")?.getattr("cache_tag")?.extract()?;
+        let naming = Naming::new(&tag, flags.getattr("optimize")?.extract()?);
+        let magic = stock.magic(py)?;
         Ok(Self {
-            naming: Naming::new(&tag, flags.getattr("optimize")?.extract()?),
-            magic: stock.magic(py)?,
+            ahead: Ahead::new(py, naming.clone(), magic),
+            naming,
+            magic,
             verbose: flags.getattr("verbose")?.extract::<i32>()? != 0,
             sys: sys.unbind(),
             counters: Counters::default(),
@@ -115,13 +121,13 @@ impl Loader {
     /// What an auditing hook raises.
     pub fn get_code<'py>(
         &self,
-        index: &Index,
+        finder: &Finder,
         loader: &Bound<'py, PyAny>,
         fullname: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = loader.py();
         let code = match self.files_of(loader, fullname) {
-            Some((source, bytecode)) => self.load(py, index, &source, &bytecode)?,
+            Some((source, bytecode)) => self.load(finder, fullname, &source, &bytecode)?,
             None => None,
         };
         let counter = if code.is_some() { &self.counters.loaded } else { &self.counters.asked };
@@ -154,11 +160,12 @@ impl Loader {
 
     fn load<'py>(
         &self,
-        py: Python<'py>,
-        index: &Index,
+        finder: &Finder,
+        fullname: &Bound<'py, PyAny>,
         source: &Bound<'py, PyString>,
         bytecode: &str,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (py, index) = (source.py(), finder.index());
         let path = Path::new(source.to_str()?);
         let loaded = without_gil::run(py, || index.load(path, Path::new(bytecode)));
         let Some(Loaded { source: stat, bytecode: file }) = loaded else { return Ok(None) };
@@ -176,7 +183,19 @@ impl Loader {
         if !self.may_open(py, bytecode)? || (compared && !self.may_open(py, source)?) {
             return Ok(None);
         }
+        self.ahead.of_module(
+            py,
+            finder,
+            &fullname.extract::<String>()?,
+            path,
+            &file.bytes[pyc::HEADER..],
+        );
         self.unmarshal(&file, source)
+    }
+
+    /// A module was found for code that runs: what else that code will import may be fetched now.
+    pub fn look_ahead(&self, py: Python<'_>, finder: &Finder) {
+        self.ahead.of_frame(py, finder);
     }
 
     /// The hash of a source, as `_imp.source_hash` makes it.

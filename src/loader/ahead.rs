@@ -1,0 +1,216 @@
+//! Look-ahead, from the side of Python: whose code is about to run, and what the program has already.
+//!
+//! Code that passes the loader is read as bytes; code that does not (`__main__`, `-c`, a function that runs)
+//! is read from the frame that imports. Both only where a slow directory has been met: elsewhere it would be work
+//! for nothing. Only the rest of `loader` may use it.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+
+use crate::bytecode::{self, Constant, Import, Opcodes};
+use crate::finder::{Finder, without_gil};
+use crate::index::{Dialect, Scene};
+use crate::pyc::Naming;
+
+/// Code objects of frames remembered at most.
+const MOST_SEEN: usize = 1 << 14;
+
+/// What look-ahead knows of this interpreter.
+pub struct Ahead {
+    dialect: Option<Dialect>,
+    /// Whether the dialect was found to be this interpreter's.
+    is_understood: OnceLock<bool>,
+    /// Addresses of code objects whose imports were looked after. One that is used again for other code
+    /// costs that code its look-ahead, nothing else.
+    seen: Mutex<HashSet<usize>>,
+}
+
+impl Ahead {
+    /// For an interpreter of this version that names and marks its bytecode so.
+    pub fn new(py: Python<'_>, naming: Naming, magic: [u8; 4]) -> Self {
+        let opcodes = Opcodes::of(py.version_info().minor);
+        let dialect = opcodes.map(|opcodes| Dialect { naming, magic, opcodes });
+        Self { dialect, is_understood: OnceLock::new(), seen: Mutex::default() }
+    }
+
+    /// The module of this name is about to run; `marshalled` is its code. Fetches what it will import.
+    pub fn of_module(
+        &self,
+        py: Python<'_>,
+        finder: &Finder,
+        name: &str,
+        source: &Path,
+        marshalled: &[u8],
+    ) {
+        if !finder.index().is_slow_at(source) {
+            return;
+        }
+        let Some(dialect) = self.dialect(py) else { return };
+        let Some(imports) = bytecode::imports(marshalled, dialect.opcodes) else { return };
+        let is_package = source.file_stem().is_some_and(|stem| stem == "__init__");
+        let package = match (is_package, name.rsplit_once('.')) {
+            (true, _) => name,
+            (false, Some((package, _))) => package,
+            (false, None) => "",
+        };
+        self.look(py, finder, dialect, package, &imports);
+    }
+
+    /// Something was imported by code that runs: fetches what else that code will import, once.
+    pub fn of_frame(&self, py: Python<'_>, finder: &Finder) {
+        if !finder.index().has_met_slow() {
+            return;
+        }
+        let Some(dialect) = self.dialect(py) else { return };
+        if let Ok(Some((package, imports))) = self.imports_of_frame(py, dialect) {
+            self.look(py, finder, dialect, &package, &imports);
+        }
+    }
+
+    /// How this interpreter compiles, if a sample proves that we know.
+    fn dialect(&self, py: Python<'_>) -> Option<&Dialect> {
+        let dialect = self.dialect.as_ref()?;
+        let proven = || reads_sample(py, dialect).unwrap_or(false);
+        self.is_understood.get_or_init(proven).then_some(dialect)
+    }
+
+    fn look(
+        &self,
+        py: Python<'_>,
+        finder: &Finder,
+        dialect: &Dialect,
+        package: &str,
+        imports: &[Import],
+    ) {
+        let Ok(modules) = modules(py) else { return };
+        let loaded = |name: &str| modules.contains(name).unwrap_or(true);
+        let names = finder.index().unattended(package, imports, &loaded);
+        if names.is_empty() {
+            return;
+        }
+        if let Ok(scene) = scene(py, finder, &modules) {
+            without_gil::run(py, || finder.index().look_ahead(dialect, &scene, names));
+        }
+    }
+
+    /// The imports before the frame that imports now, and the package they are made in.
+    fn imports_of_frame(
+        &self,
+        py: Python<'_>,
+        dialect: &Dialect,
+    ) -> PyResult<Option<(String, Vec<Import>)>> {
+        let Some(frame) = importing_frame(py)? else { return Ok(None) };
+        let code = frame.getattr(intern!(py, "f_code"))?;
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.len() >= MOST_SEEN {
+                seen.clear();
+            }
+            if !seen.insert(code.as_ptr() as usize) {
+                return Ok(None);
+            }
+        }
+        let instructions = code.getattr(intern!(py, "co_code"))?.cast_into::<PyBytes>()?;
+        let names = code.getattr(intern!(py, "co_names"))?.cast_into::<PyTuple>()?;
+        let constants = code.getattr(intern!(py, "co_consts"))?.cast_into::<PyTuple>()?;
+        let last: i64 = frame.getattr(intern!(py, "f_lasti"))?.extract()?;
+        let name = |at: usize| names.get_item(at).ok()?.extract().ok();
+        let constant = |at: usize| constants.get_item(at).ok().map(|value| constant_of(&value));
+        let imports = bytecode::imports_of(
+            instructions.as_bytes(),
+            usize::try_from(last).unwrap_or(0),
+            &name,
+            &constant,
+            dialect.opcodes,
+        );
+        let globals = frame.getattr(intern!(py, "f_globals"))?.cast_into::<PyDict>()?;
+        let package = globals.get_item(intern!(py, "__package__"))?;
+        let package = package.and_then(|package| package.extract().ok()).unwrap_or_default();
+        Ok(Some((package, imports)))
+    }
+}
+
+/// The innermost frame that is not importlib's.
+fn importing_frame(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let sys = py.import("sys")?;
+    let mut frame = sys.call_method0(intern!(py, "_getframe"))?;
+    while !frame.is_none() {
+        let file = frame.getattr(intern!(py, "f_code"))?.getattr(intern!(py, "co_filename"))?;
+        let file = file.cast_into::<PyString>()?;
+        if !file.to_str().is_ok_and(|file| file.starts_with("<frozen importlib")) {
+            return Ok(Some(frame));
+        }
+        frame = frame.getattr(intern!(py, "f_back"))?;
+    }
+    Ok(None)
+}
+
+fn constant_of(value: &Bound<'_, PyAny>) -> Constant {
+    if value.is_none() {
+        return Constant::None;
+    }
+    if value.is_exact_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>() {
+        return value.extract().map_or(Constant::Other, Constant::Int);
+    }
+    if let Ok(text) = value.cast_exact::<PyString>() {
+        return text.to_str().map_or(Constant::Other, |text| Constant::Str(text.to_owned()));
+    }
+    match value.cast_exact::<PyTuple>() {
+        Ok(_) => value.extract().map_or(Constant::Other, Constant::Strs),
+        Err(_) => Constant::Other,
+    }
+}
+
+/// Whether what this interpreter compiles is what we read.
+fn reads_sample(py: Python<'_>, dialect: &Dialect) -> PyResult<bool> {
+    const SAMPLE: &str = "import a.b\ntry:\n from ..c import d, e\nexcept ImportError: pass\n";
+    let compile = py.import("builtins")?.getattr("compile")?;
+    let code = compile.call1((SAMPLE, "<sample>", "exec"))?;
+    let bytes = py.import("marshal")?.call_method1("dumps", (code,))?.cast_into::<PyBytes>()?;
+    let import = |level: u32, name: &str, from: &[&str]| Import {
+        level,
+        name: name.into(),
+        from: from.iter().map(|name| (*name).into()).collect(),
+    };
+    let expected = [import(0, "a.b", &[]), import(2, "c", &["d", "e"])];
+    let read = bytecode::imports(bytes.as_bytes(), dialect.opcodes);
+    Ok(read.is_some_and(|read| read == expected))
+}
+
+fn modules(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    Ok(py.import("sys")?.getattr(intern!(py, "modules"))?.cast_into_exact::<PyDict>()?)
+}
+
+/// The program as it stands.
+fn scene(py: Python<'_>, finder: &Finder, modules: &Bound<'_, PyDict>) -> PyResult<Scene> {
+    let (mut loaded, mut packages) = (HashSet::new(), HashMap::new());
+    for (name, module) in modules.iter() {
+        let Ok(name) = name.extract::<String>() else { continue };
+        if let Some(dirs) = directories_of(py, finder, &module) {
+            packages.insert(name.clone(), dirs);
+        }
+        loaded.insert(name);
+    }
+    Ok(Scene { path: finder.path_runs(py)?, loaded, packages })
+}
+
+/// The directories of a package, looked at without running foreign code.
+fn directories_of(
+    py: Python<'_>,
+    finder: &Finder,
+    module: &Bound<'_, PyAny>,
+) -> Option<Vec<PathBuf>> {
+    let dict = module.getattr(intern!(py, "__dict__")).ok()?.cast_into_exact::<PyDict>().ok()?;
+    let mut path = dict.get_item(intern!(py, "__path__")).ok()??;
+    if finder.stock().is_namespace_path(&path) {
+        path = path.getattr(intern!(py, "_path")).ok()?;
+    }
+    let path = path.cast_into_exact::<PyList>().ok()?;
+    let dirs: Vec<PathBuf> = path.iter().filter_map(|dir| dir.extract().ok()).collect();
+    dirs.iter().all(|dir: &PathBuf| dir.is_absolute()).then_some(dirs)
+}
