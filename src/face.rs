@@ -231,6 +231,7 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         ("probes_threads", tally.threads),
         ("probes_uring", tally.uring),
         ("listings", tally.listings),
+        ("reads", tally.reads),
     ] {
         stats.set_item(name, value)?;
     }

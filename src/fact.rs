@@ -55,6 +55,15 @@ impl Stat {
     }
 }
 
+/// A regular file's whole content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// What fstat(2) said of the very file that was read, before it was read.
+    pub stat: Stat,
+    /// As many bytes as `stat.size` says.
+    pub bytes: Box<[u8]>,
+}
+
 /// The answer to one question put to the filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
