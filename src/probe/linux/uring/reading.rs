@@ -81,16 +81,17 @@ impl Reading {
         }
     }
 
+    /// Always by a worker. The kernel would try it at once, and a filesystem may wait in there without
+    /// saying so: FUSE, for a read past the end, asks for attributes that it no longer keeps, and
+    /// files would be read one after the other (experiments/0201-reading).
     fn read_on(&mut self, stat: Stat) -> squeue::Entry {
         self.state = State::Reading(stat);
+        let fd = self.fd();
         let rest = &mut self.buffer[self.filled..];
-        opcode::Read::new(
-            types::Fd(self.file.as_ref().map_or(-1, AsRawFd::as_raw_fd)),
-            rest.as_mut_ptr(),
-            rest.len().min(CHUNK) as u32,
-        )
-        .offset(self.filled as u64)
-        .build()
+        opcode::Read::new(fd, rest.as_mut_ptr(), rest.len().min(CHUNK) as u32)
+            .offset(self.filled as u64)
+            .build()
+            .flags(squeue::Flags::ASYNC)
     }
 
     fn has_read(&mut self, stat: Stat, length: usize) -> squeue::Entry {
