@@ -4,12 +4,18 @@
 //! cargo bench --no-default-features --bench probe                        criterion, per engine
 //! cargo bench --no-default-features --bench probe -- --regret            auto against the best
 //! cargo bench --no-default-features --bench probe -- --regret cold --json
+//! cargo bench --no-default-features --bench probe -- --waits             reading, on a slow mount
 //! ```
 //!
 //! Every engine's answer is compared with the serial one's before anything is measured. The runs
 //! of the engines are interleaved, so that a noisy neighbour disturbs them all alike; figures are
 //! medians. `auto` is a prober that was used there before, `auto first` one that never was: on the
 //! cold beds that is the one to look at, for what was asked before is not cold.
+//!
+//! `--waits` measures no time. It reads 10, then 100, then 300 files of a mount of `slowfs` that
+//! `FASTPATH_BENCH_SLOW` names (410 in all), and prints what that cost in operations and in waits (see
+//! tests/testbed/README.md). What has been looked up is not looked up again: mount it afresh for
+//! each engine, which is the argument (`--waits uring`).
 //!
 //! Three beds: hot and cold files on the filesystem of the build directory (cold needs root, to
 //! drop the kernel's caches), and absent names on a slow mount named by `FASTPATH_BENCH_SLOW`.
@@ -30,6 +36,10 @@ const SIZES: [usize; 3] = [10, 300, 3000];
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
+    if has("--waits") {
+        let name = args.iter().find(|arg| !arg.starts_with("--")).map_or("auto", String::as_str);
+        return waits(Backend::from_name(name).expect("an engine's name"));
+    }
     let tree = Tree::make();
     if has("--regret") {
         let bed = args.iter().find(|arg| !arg.starts_with("--")).map_or("", String::as_str);
@@ -39,6 +49,7 @@ fn main() {
     }
     let mut criterion = Criterion::default().configure_from_args();
     engines(&mut criterion, &tree);
+    reading(&mut criterion, &tree);
     criterion.final_summary();
 }
 
@@ -53,7 +64,8 @@ impl Tree {
         let root = tempfile::tempdir_in(place).expect("a directory below the build directory");
         for path in Self::paths(root.path(), SIZES[2], "py") {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "pass\n").unwrap();
+            // As long as a small module.
+            std::fs::write(path, "pass\n".repeat(800)).unwrap();
         }
         let tree = Self { root };
         for path in tree.spread(SIZES[2]) {
@@ -119,6 +131,59 @@ fn engines(criterion: &mut Criterion, tree: &Tree) {
                 });
             }
         }
+    }
+}
+
+/// More than any file of a bed has.
+const LIMIT: u64 = 1 << 20;
+
+/// Criterion: each engine on hot files that are read.
+fn reading(criterion: &mut Criterion, tree: &Tree) {
+    let all = tree.present(SIZES[2]);
+    let bytes = |prober: &Prober, paths: &[&Path]| -> Vec<_> {
+        prober.read(paths, LIMIT).into_iter().map(|answer| answer.map(|c| c.bytes)).collect()
+    };
+    let mut group = criterion.benchmark_group("hot read");
+    group.sample_size(10).measurement_time(Duration::from_millis(700));
+    group.warm_up_time(Duration::from_millis(200));
+    for size in SIZES {
+        let paths: Vec<&Path> = all[..size].iter().map(PathBuf::as_path).collect();
+        let expected: Vec<_> =
+            paths.iter().map(|path| Ok(std::fs::read(path).unwrap().into_boxed_slice())).collect();
+        group.throughput(Throughput::Elements(size as u64));
+        for backend in usable().map(Backend::Only).chain([Backend::Auto]) {
+            let prober = Prober::new(backend);
+            assert!(bytes(&prober, &paths) == expected, "an engine and the oracle disagree");
+            group.bench_function(BenchmarkId::new(backend.name(), size), |b| {
+                b.iter(|| black_box(prober.read(black_box(&paths), LIMIT)));
+            });
+        }
+    }
+}
+
+/// What reading on a slow mount costs, in counts.
+fn waits(backend: Backend) {
+    let Some(mount) = std::env::var_os("FASTPATH_BENCH_SLOW").map(PathBuf::from) else {
+        return eprintln!("skipped: slow mount: FASTPATH_BENCH_SLOW names none");
+    };
+    let count = |name: &str| -> u64 {
+        let text = std::fs::read_to_string(mount.join(".slowfs-stats")).expect("a slowfs");
+        let (_, rest) = text.split_once(&format!("\"{name}\":")).expect("the count");
+        rest.split([',', '}']).next().and_then(|n| n.parse().ok()).expect("a number")
+    };
+    let entries = std::fs::read_dir(&mount).expect("a directory").map(|entry| entry.unwrap());
+    let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    all.sort();
+    let mut all = all.iter().map(PathBuf::as_path);
+    println!("{:<8}{:>6}{:>8}{:>12}{:>8}", "engine", "files", "read", "operations", "waits");
+    for size in [10, 100, 300] {
+        let paths: Vec<&Path> = all.by_ref().take(size).collect();
+        let (operations, waits) = (count("total"), count("waits"));
+        let read = Prober::new(backend).read(&paths, LIMIT).iter().filter(|a| a.is_ok()).count();
+        // The kernel does not wait for a release.
+        std::thread::sleep(Duration::from_millis(500));
+        let (operations, waits) = (count("total") - operations, count("waits") - waits);
+        println!("{:<8}{:>6}{read:>8}{operations:>12}{waits:>8}", backend.name(), paths.len());
     }
 }
 

@@ -69,6 +69,15 @@ pub fn seconds(ns: i128) -> f64 {
     seconds as f64 + 1e-9 * rest as f64
 }
 
+/// A regular file's whole content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// What fstat(2) said of the very file that was read, before it was read.
+    pub stat: Stat,
+    /// As many bytes as `stat.size` says.
+    pub bytes: Box<[u8]>,
+}
+
 /// The answer to one question put to the filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -102,15 +111,6 @@ impl Fact {
     pub fn is_dir(&self) -> bool {
         self.stat().is_some_and(|s| s.kind() == Kind::Dir)
     }
-}
-
-/// A regular file's whole content, with the stat of the very file that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
-    /// What `fstat(2)` said of the open descriptor.
-    pub stat: Stat,
-    /// Every byte.
-    pub bytes: Box<[u8]>,
 }
 
 /// The version of a directory: while it is unchanged, so is the set of names in it.

@@ -2,7 +2,8 @@
 //!
 //! The oracle is the standard library's `metadata`, turned into a fact here and not by the crate,
 //! so that the serial engine is on trial like the others. `engines/hostile.rs` holds the cases
-//! that need a process of their own: no ring, no descriptor, no thread, no rights.
+//! that need a process of their own: no ring, no descriptor, no thread, no rights;
+//! `engines/contents.rs` those about reading files.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,10 @@ use fastpath::fact::{Fact, Kind, Stat};
 use fastpath::probe::{Backend, Engine, Listing, Prober, Tally, availability, backends};
 use proptest::prelude::*;
 use tempfile::TempDir;
+
+#[cfg(target_os = "linux")]
+#[path = "engines/contents.rs"]
+mod contents;
 
 #[cfg(target_os = "linux")]
 #[path = "engines/hostile.rs"]

@@ -25,11 +25,13 @@ const FACE: [(&str, &[&str]); 2] = [
 ];
 
 /// Where `unsafe` may stand, and for what.
-const UNSAFE: [(&str, &str); 4] = [
+const UNSAFE: [(&str, &str); 6] = [
     ("src/finder/named.rs", "a built-in bound to a class is made by CPython's C API alone"),
     ("src/finder/watch.rs", "three hundred borrowed references a lookup: pyo3 would count each"),
     ("src/probe/linux/naps.rs", "getrusage has no safe face in libc"),
-    ("src/probe/linux/uring.rs", "the kernel writes where a submission points"),
+    ("src/probe/linux/uring/batch.rs", "the kernel writes where a submission points"),
+    ("src/probe/linux/uring/lookup.rs", "a statx is the kernel's to fill"),
+    ("src/probe/linux/uring/reading.rs", "a descriptor comes from the kernel as a number"),
 ];
 
 /// Where code may depend on the operating system: the seam.

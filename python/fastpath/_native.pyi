@@ -43,6 +43,8 @@ class Stats(TypedDict):
     """Paths probed through io_uring."""
     listings: int
     """Directories listed."""
+    reads: int
+    """Files read."""
 
 @type_check_only
 class ConsultedEntry(TypedDict):

@@ -125,7 +125,6 @@ impl Loader {
         loader: &Bound<'py, PyAny>,
         fullname: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = loader.py();
         let code = match self.files_of(loader, fullname) {
             Some((source, bytecode)) => self.load(finder, fullname, &source, &bytecode)?,
             None => None,

@@ -12,7 +12,7 @@ pub(super) mod naps {
 pub(super) mod uring {
     use std::path::Path;
 
-    use crate::fact::Fact;
+    use crate::fact::{Content, Fact};
 
     /// # Errors
     /// Always: there is no io_uring here.
@@ -22,4 +22,12 @@ pub(super) mod uring {
 
     /// Answers nothing.
     pub(in super::super) fn stat(_paths: &[&Path], _facts: &mut [Option<Fact>]) {}
+
+    /// Reads nothing.
+    pub(in super::super) fn read(
+        _paths: &[&Path],
+        _limit: u64,
+        _contents: &mut [Option<Result<Content, i32>>],
+    ) {
+    }
 }

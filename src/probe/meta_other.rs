@@ -1,9 +1,11 @@
-//! From the standard library's metadata to a [`Stat`], where there is no `stat(2)`.
+//! From the standard library's metadata to a [`Stat`], where there is no `stat(2)`; and opening what
+//! is to be read.
 //!
 //! What the platform does not say is zero: it then tells no two files apart.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::fact::Stat;
@@ -25,4 +27,9 @@ pub(super) fn stat(meta: &Metadata) -> Stat {
         mtime_ns: ns(meta.modified()),
         ctime_ns: ns(meta.created()),
     }
+}
+
+/// Opens for reading. There is nothing in a directory that would block.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
 }

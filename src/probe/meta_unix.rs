@@ -1,7 +1,10 @@
-//! From the standard library's metadata to a [`Stat`], where `stat(2)` is the native call.
+//! From the standard library's metadata to a [`Stat`], where `stat(2)` is the native call; and
+//! opening what is to be read.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 use crate::fact::Stat;
 
@@ -20,4 +23,10 @@ pub(super) fn stat(meta: &Metadata) -> Stat {
         mtime_ns: ns(meta.mtime(), meta.mtime_nsec()),
         ctime_ns: ns(meta.ctime(), meta.ctime_nsec()),
     }
+}
+
+/// Opens for reading (and with O_CLOEXEC), whatever it is, without waiting: a FIFO would wait for
+/// a writer, and a terminal become ours (open(2)). Neither flag means anything to a regular file.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }

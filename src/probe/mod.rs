@@ -1,4 +1,4 @@
-//! Asking the filesystem: a batch of paths in, a fact each out, in order.
+//! Asking the filesystem: a batch of paths in, a fact (or a listing, or a content) each out, in order.
 //!
 //! One contract, three engines, and every engine gives the same answers: `serial` (the portable
 //! one, and the oracle for the others), `crew` (threads) and `uring`. [`Prober`] holds the choice
@@ -7,6 +7,7 @@
 //! It keeps no thread, no descriptor and no path between two batches, so there is nothing to
 //! inherit over a fork; what it keeps is numbers (the tally, and which places were slow).
 
+mod content;
 mod crew;
 mod list;
 mod memory;
@@ -45,7 +46,7 @@ pub enum Engine {
     Serial,
     /// Plain system calls on a bounded set of threads that end with the batch.
     Threads,
-    /// `IORING_OP_STATX` on a ring that lives for the batch.
+    /// The same calls as requests to io_uring, on a ring that lives for the batch.
     Uring,
 }
 
@@ -127,6 +128,8 @@ pub struct Tally {
     pub uring: u64,
     /// Directories listed.
     pub listings: u64,
+    /// Files read, by whatever engine.
+    pub reads: u64,
 }
 
 /// The tally while it is being counted.
@@ -137,6 +140,7 @@ struct Counters {
     threads: AtomicU64,
     uring: AtomicU64,
     listings: AtomicU64,
+    reads: AtomicU64,
 }
 
 /// Asks batches, by the engine that suits. One may be shared by all threads of a process.
@@ -157,13 +161,14 @@ impl Prober {
     /// What was asked so far, by this prober.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        let Counters { batches, serial, threads, uring, listings } = &self.counters;
+        let Counters { batches, serial, threads, uring, listings, reads } = &self.counters;
         Tally {
             batches: batches.load(Relaxed),
             serial: serial.load(Relaxed),
             threads: threads.load(Relaxed),
             uring: uring.load(Relaxed),
             listings: listings.load(Relaxed),
+            reads: reads.load(Relaxed),
         }
     }
 
@@ -211,21 +216,47 @@ impl Prober {
         crew::run(&job, dirs, &self.memory, opening).answers
     }
 
-    /// Reads every file, in order; at most `limit` bytes of each; or the errno.
+    /// The whole content of every file, in order, each with the stat of the very file that was read; or
+    /// the errno.
+    ///
+    /// A file of more than `limit` bytes is not read: EFBIG (27). Neither is anything but a regular
+    /// file: EISDIR (21) for a directory, else EINVAL (22) or what open(2) said; an embedded NUL is
+    /// EINVAL too. None of them blocks. EAGAIN (11) means that the number of bytes read was not that
+    /// of the stat: the file changed meanwhile, or never says how long it is, as in /proc. A change
+    /// that left the size as it was is younger than the stat, so that the next stat shows it.
+    ///
+    /// At the most 256 files are open at once, each close-on-exec, and none when this returns.
+    /// A batch of one is a plain call under every backend.
     #[must_use]
     pub fn read(&self, paths: &[&Path], limit: u64) -> Vec<Result<Content, i32>> {
-        use std::io::Read as _;
-        let one = |path: &Path| -> std::io::Result<Content> {
-            let mut file = std::fs::File::open(path)?;
-            let stat = meta::stat(&file.metadata()?);
-            if stat.size > limit {
-                return Err(std::io::Error::from_raw_os_error(27));
-            }
-            let mut bytes = vec![0; stat.size as usize].into_boxed_slice();
-            file.read_exact(&mut bytes)?;
-            Ok(Content { stat, bytes })
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        self.counters.batches.fetch_add(1, Relaxed);
+        self.counters.reads.fetch_add(paths.len() as u64, Relaxed);
+        let one = |path: &Path| content::read(path, limit);
+        let crew = |paths: &[&Path], opening| {
+            let job = crew::Job { ask: one, place: memory::parent };
+            crew::run(&job, paths, &self.memory, opening).answers
         };
-        paths.iter().map(|p| one(p).map_err(|e| e.raw_os_error().unwrap_or(5))).collect()
+        let mut answers = match self.backend {
+            _ if paths.len() == 1 => vec![one(paths[0])],
+            Backend::Only(Engine::Serial) => paths.iter().map(|path| one(path)).collect(),
+            Backend::Only(Engine::Threads) => crew(paths, crew::Opening::Many),
+            Backend::Auto => crew(paths, crew::Opening::Alone),
+            Backend::Only(Engine::Uring) => {
+                let mut contents: Vec<_> = paths.iter().map(|_| None).collect();
+                system::uring::read(paths, limit, &mut contents);
+                complete(paths, contents, |left| crew(left, crew::Opening::Alone))
+            }
+        };
+        // Where descriptors are scarce, company itself uses them up. One at a time may still do.
+        for (path, answer) in paths.iter().zip(&mut answers) {
+            if answer.as_ref().is_err_and(|errno| content::wants_descriptors(*errno)) {
+                *answer = one(path);
+            }
+        }
+        answers
     }
 
     fn stat_by_crew(&self, paths: &[&Path], opening: crew::Opening) -> Vec<Fact> {
@@ -237,15 +268,25 @@ impl Prober {
         outcome.answers
     }
 
-    /// What the ring leaves unanswered (all of it, where there is none) is asked as `auto` would.
+    /// What the ring leaves unanswered is asked as `auto` would.
     fn stat_by_ring(&self, paths: &[&Path]) -> Vec<Fact> {
         let mut facts = vec![None; paths.len()];
         system::uring::stat(paths, &mut facts);
-        let left: Vec<&Path> =
-            paths.iter().zip(&facts).filter(|(_, f)| f.is_none()).map(|(p, _)| *p).collect();
-        self.counters.uring.fetch_add((paths.len() - left.len()) as u64, Relaxed);
-        let mut rest = self.stat_by_crew(&left, crew::Opening::Alone).into_iter();
-        let mut next = || rest.next().unwrap_or(Fact::Failed(0));
-        facts.into_iter().map(|fact| fact.unwrap_or_else(&mut next)).collect()
+        let answered = facts.iter().flatten().count();
+        self.counters.uring.fetch_add(answered as u64, Relaxed);
+        complete(paths, facts, |left| self.stat_by_crew(left, crew::Opening::Alone))
     }
+}
+
+/// What the ring answered, and where it did not (all of it, where there is none) what `ask` says.
+fn complete<T>(
+    paths: &[&Path],
+    answers: Vec<Option<T>>,
+    ask: impl FnOnce(&[&Path]) -> Vec<T>,
+) -> Vec<T> {
+    let left: Vec<&Path> =
+        paths.iter().zip(&answers).filter(|(_, a)| a.is_none()).map(|(p, _)| *p).collect();
+    let mut rest = ask(&left).into_iter();
+    let mut next = || rest.next().expect("one answer for each path that was left");
+    answers.into_iter().map(|answer| answer.unwrap_or_else(&mut next)).collect()
 }

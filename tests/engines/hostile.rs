@@ -20,9 +20,13 @@ use seccompiler::{
 };
 use tempfile::TempDir;
 
+use super::contents::{contents_agree, contents_are, files};
 use super::{all_agree, asked, names, odd_paths};
 
 const RING: Backend = Backend::Only(Engine::Uring);
+
+/// Bytes to be read of a file, at the most.
+const LIMIT: u64 = 1 << 20;
 
 /// Runs one ignored test in a process of its own, alone.
 fn alone(test: &str) {
@@ -117,21 +121,27 @@ fn refuse(call: i64, errno: i32, allowed: &[u64]) {
 fn without_a_ring(why: &str) {
     assert!(!ring_expected());
     let dir = TempDir::new().unwrap();
-    let tallies = all_agree(&thousand(&dir));
+    let paths = thousand(&dir);
+    contents_agree(&paths, LIMIT);
+    let tallies = all_agree(&paths);
     assert_eq!(tally_of(&tallies, RING).uring, 0);
     assert_eq!(asked(&tally_of(&tallies, RING)), 1000);
     let told = availability(Engine::Uring).unwrap_err();
     assert!(cfg!(fastpath_portable) || told.contains(why), "{told}");
 }
 
-/// A call that the ring needs later on fails: how many the ring still answered.
+/// A call that the ring needs later on fails: how many the ring still answered. Files are read all
+/// the same, and none of them is left open.
 fn ring_answers_after_refusing(call: i64, errno: i32, allowed: &[u64]) -> u64 {
     let dir = TempDir::new().unwrap();
     let paths = names(dir.path(), 1000);
     std::fs::write(&paths[100], "x").unwrap();
+    let (read, descriptors) = (files(&dir.path().join("read"), 1000), count("/proc/self/fd"));
     refuse(call, errno, allowed);
     let tally = tally_of(&all_agree(&paths), RING);
     assert_eq!(asked(&tally), 1000);
+    contents_agree(&read, LIMIT);
+    assert_eq!(count("/proc/self/fd"), descriptors);
     tally.uring
 }
 
@@ -186,18 +196,41 @@ in_a_process_of_its_own! {
         assert!(kept < 1000, "{kept}");
     }
 
+    /// A seccomp filter binds system calls, and what a ring is asked for is none: so whoever may
+    /// not open a file by himself has it from the ring, and from nobody else.
+    the_ring_reads_by_itself => open_refused {
+        let dir = TempDir::new().unwrap();
+        let paths = files(dir.path(), 1000);
+        let ring = ring_expected();
+        refuse(libc::SYS_openat, libc::EPERM, &[]);
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        for backend in super::backends_all() {
+            let answers = Prober::new(backend).read(&paths, LIMIT);
+            let read = answers.iter().filter(|answer| answer.is_ok()).count();
+            let expected = if ring && backend == RING { 1000 } else { 0 };
+            assert_eq!(read, expected, "{}", backend.name());
+        }
+    }
+
     no_descriptor_left => nofile {
         let dir = TempDir::new().unwrap();
         let paths = thousand(&dir);
+        let read = files(&dir.path().join("read"), 1000);
         let ring = ring_expected();
         setrlimit(Resource::RLIMIT_NOFILE, 64, 64).unwrap();
         let mut hoard = Vec::new();
         while let Ok(file) = File::open("/dev/null") {
             hoard.push(file);
         }
+        contents_are(&read, LIMIT, &vec![Err(libc::EMFILE); read.len()]);
         let tallies = all_agree(&paths);
         assert_eq!(tally_of(&tallies, RING).uring, 0);
         super::listings_fail(&[dir.path(), dir.path()], libc::EMFILE);
+        // One for a ring and some for its files, and too few for them all.
+        for _ in 0..5 {
+            hoard.pop();
+            contents_agree(&read, LIMIT);
+        }
         drop(hoard);
         // That was no verdict on the ring.
         assert_eq!(tally_of(&all_agree(&paths), RING).uring > 0, ring);
@@ -213,6 +246,7 @@ in_a_process_of_its_own! {
         setrlimit(Resource::RLIMIT_NPROC, 0, 0).unwrap();
         assert!(std::thread::Builder::new().spawn(|| ()).is_err(), "a thread could be started");
         all_agree(&paths);
+        contents_agree(&paths, LIMIT);
         for backend in super::backends_all() {
             assert_eq!(Prober::new(backend).list(&dirs, 10_000), listed);
         }
@@ -232,6 +266,20 @@ in_a_process_of_its_own! {
         }
         all_agree(&paths);
         super::listings_fail(&[dir.path(), dir.path()], libc::EACCES);
+        contents_are(&paths, LIMIT, &vec![Err(libc::EACCES); paths.len()]);
+    }
+
+    /// A file that is there for all to see and for some to read.
+    no_right_to_read => unreadable {
+        let dir = TempDir::new().unwrap();
+        let paths = files(dir.path(), 300);
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        paths.iter().for_each(|path| {
+            std::fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
+        });
+        become_nobody();
+        assert!(std::fs::metadata(&paths[0]).is_ok());
+        contents_are(&paths, LIMIT, &vec![Err(libc::EACCES); paths.len()]);
     }
 
     /// No thread (ours or the kernel's) and no descriptor is left when a batch returns.
@@ -241,6 +289,7 @@ in_a_process_of_its_own! {
         let (threads, descriptors) = (count("/proc/self/task"), count("/proc/self/fd"));
         for _ in 0..20 {
             all_agree(&paths);
+            contents_agree(&paths, LIMIT);
             assert_eq!(count("/proc/self/fd"), descriptors);
             // A thread that was joined leaves the table a moment later, when the kernel reaps
             // it. What was left behind would stay: a thread for good, a kernel worker, on all but
@@ -262,7 +311,10 @@ in_a_process_of_its_own! {
         // the only other one is the test harness's, which waits for this one.
         match unsafe { nix::unistd::fork() }.unwrap() {
             nix::unistd::ForkResult::Child => {
-                let outcome = std::panic::catch_unwind(|| all_agree(&paths));
+                let outcome = std::panic::catch_unwind(|| {
+                    all_agree(&paths);
+                    contents_agree(&paths, LIMIT);
+                });
                 // SAFETY: ends the child at once, without the harness's own way out.
                 unsafe { libc::_exit(i32::from(outcome.is_err())) }
             }

@@ -154,6 +154,27 @@ fn lookups_in_one_directory_are_served_at_once() {
     assert_eq!(counts["lookup"], CLIENTS);
     // One at a time, were the directory locked; all of them, unless this machine is very busy.
     assert!(counts["max_in_flight"] >= CLIENTS / 2, "{counts:?}");
+    // Of those that were in service at once no two went one after the other.
+    let most = 1 + CLIENTS - counts["max_in_flight"];
+    assert!((1..=most).contains(&counts["waits"]), "{counts:?}");
+}
+
+#[test]
+fn waits_are_what_went_one_after_another() {
+    if !fuse() {
+        return;
+    }
+    let mount = Mount::new(NOTHING_KEPT, fill_with_everything);
+    let waits = |work: &dyn Fn()| {
+        let before = mount.counts()["waits"];
+        work();
+        mount.counts()["waits"] - before
+    };
+    let absent = |n: u64| assert!(fs::metadata(mount.at.join(format!("absent_{n}"))).is_err());
+    assert_eq!(waits(&|| ()), 0);
+    assert_eq!(waits(&|| (0..20).for_each(absent)), 20);
+    // lookup, open, flush; nobody waits for the release.
+    assert_eq!(waits(&|| drop(File::open(mount.at.join("empty")).unwrap())), 3);
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Mount {
                 .unwrap_or_else(|| self.counts());
         after
             .into_iter()
-            .filter(|(kind, _)| kind != "total" && kind != "max_in_flight")
+            .filter(|(kind, _)| !["total", "max_in_flight", "waits"].contains(&kind.as_str()))
             .map(|(kind, count)| (kind.clone(), count - before[&kind]))
             .filter(|(_, count)| *count > 0)
             .collect()

@@ -90,12 +90,12 @@ impl SlowFs {
         work: impl FnOnce(&Source) -> T + Send + 'static,
         answer: impl FnOnce(T) + Send + 'static,
     ) {
-        self.tally.enter(op);
+        let ticket = self.tally.enter(op);
         self.log_operation(op, node, name);
         let (source, tally) = (Arc::clone(&self.source), Arc::clone(&self.tally));
         self.pace.hold(move || {
             let outcome = work(&source);
-            tally.leave();
+            tally.leave(ticket);
             answer(outcome);
         });
     }
