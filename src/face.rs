@@ -276,6 +276,7 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         ("listings", tally.listings),
         ("reads", tally.reads),
         ("ahead_steps", counts.ahead_steps),
+        ("ahead_refreshes", counts.ahead_refreshes),
         ("ahead_files", counts.ahead_files),
         ("ahead_bytes", counts.ahead_bytes),
         ("ahead_used_files", counts.ahead_used_files),

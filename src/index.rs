@@ -154,6 +154,8 @@ counters! {
     read_ns,
     /// Rounds of look-ahead: what is imported next, what that imports, and so on.
     ahead_steps,
+    /// Batches that asked once more about what was fetched ahead.
+    ahead_refreshes,
     /// Bytecode files fetched ahead.
     ahead_files,
     /// Their bytes.
@@ -340,6 +342,17 @@ impl Index {
     fn stat(&self, paths: &[PathBuf]) -> Vec<Fact> {
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
         self.prober.stat(&paths)
+    }
+
+    /// These directories, which were asked about before, as they are now.
+    fn stat_again(&self, dirs: &[Arc<Directory>]) -> Vec<Fact> {
+        if !self.has_met_slow() {
+            return self.stat_dirs(dirs);
+        }
+        let began = Instant::now();
+        let facts = self.stat_dirs(dirs);
+        self.refresh_if_forgotten(began.elapsed());
+        facts
     }
 
     fn stat_dirs(&self, dirs: &[Arc<Directory>]) -> Vec<Fact> {

@@ -9,21 +9,27 @@
 //! guess costs a read. Only the index may use it.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use super::loading::LARGEST;
 use super::reading::fresh_generation;
 use super::{Answer, Grounds, Index, Pass, Run, count};
 use crate::bytecode::{self, Import, Opcodes};
 use crate::candidates::{self, Candidate, INIT};
-use crate::fact::{Fact, Kind};
+use crate::fact::{Content, Fact, Kind, Stat};
 use crate::pyc::{self, Claim, Naming};
-use crate::table::{Directory, Names};
+use crate::table::{Directory, NameSet, Names};
 
 /// Files fetched for one module at most, those that it leads to included.
 const MOST_FILES: usize = 4_096;
+/// Files fetched at once at most.
+const MOST_AT_ONCE: usize = 512;
+/// A larger bytecode file is not fetched, in bytes: it may be a wrong guess.
+const LARGEST: u64 = 1 << 20;
+/// The suffix of what is compiled.
+const SOURCE: &str = ".py";
 /// No further step is begun when so much time has passed: the next module goes on from there.
 const LONGEST: Duration = Duration::from_secs(2);
 
@@ -61,12 +67,13 @@ impl Wanted {
     }
 }
 
-/// A module that was found, and where it and its bytecode lie.
-struct Found {
-    /// What relative imports in it are relative to.
-    package: String,
+/// Where a module that is looked for most likely lies, by the names of directories.
+struct Guess {
     source: PathBuf,
-    bytecode: PathBuf,
+    /// None for what is loaded in some other way.
+    bytecode: Option<PathBuf>,
+    /// What has been fetched of it.
+    fetched: Option<(Stat, Content)>,
 }
 
 impl Index {
@@ -91,10 +98,12 @@ impl Index {
         while !names.is_empty() && files < MOST_FILES && began.elapsed() < LONGEST {
             count(&self.counters.ahead_steps, 1);
             let (now, later) = self.within_reach(scene, names);
-            self.read_where(&mut pass, &now);
-            let found = self.find_all(&mut pass, dialect, now);
-            files += found.len();
-            let imports = self.fetch(dialect, found);
+            self.read_unread(&mut pass, now.iter().flat_map(Wanted::dirs).cloned());
+            let mut guesses: Vec<_> =
+                now.iter().map(|wanted| self.guess(dialect, wanted)).collect();
+            files += guesses.iter().flatten().count();
+            self.fetch(&mut pass, &now, &mut guesses);
+            let imports = self.sort_out(&mut pass, dialect, now, guesses);
             let is_loaded = |name: &str| scene.loaded.contains(name);
             names = later;
             for (package, imports) in imports {
@@ -120,8 +129,8 @@ impl Index {
                 },
             };
             match home {
-                Some(runs) => now.push(Wanted { name, runs }),
-                None => later.push(name),
+                Some(runs) if now.len() < MOST_AT_ONCE => now.push(Wanted { name, runs }),
+                _ => later.push(name),
             }
         }
         (now, later)
@@ -131,23 +140,55 @@ impl Index {
         self.run(dirs.iter().map(|dir| self.directory(dir)).collect())
     }
 
-    /// Reads all directories in which these names are looked for, then those that packages among them are.
-    fn read_where(&self, pass: &mut Pass, wanted: &[Wanted]) {
-        self.read_unread(pass, wanted.iter().flat_map(Wanted::dirs).cloned());
+    /// Where a name most likely lies: in the first directory that has something of that name.
+    fn guess(&self, dialect: &Dialect, wanted: &Wanted) -> Option<Guess> {
+        let name = tail(&wanted.name);
+        let file = |dir: &Arc<Directory>| {
+            let state = dir.state();
+            let Names::Listed(names) = &state.names else { return None };
+            if !state.slow {
+                return None;
+            }
+            if may_be_package(names, name) {
+                let package = candidates::join(dir.path(), name, "");
+                return Some((candidates::join(&package, INIT, SOURCE), true));
+            }
+            let has = |suffix: &&str| names.kind(format!("{name}{suffix}").as_bytes()).is_some();
+            let suffix = self.suffixes.iter().find(has)?;
+            Some((candidates::join(dir.path(), name, suffix), suffix == SOURCE))
+        };
+        let (source, is_source) = wanted.dirs().find_map(file)?;
+        let bytecode = if is_source { dialect.naming.beside(source.to_str()?) } else { None };
+        Some(Guess { source, bytecode: bytecode.map(PathBuf::from), fetched: None })
+    }
+
+    /// Fetches, all at the same time: the names of directories that may be packages, every source's stat, and
+    /// every bytecode file.
+    fn fetch(&self, pass: &mut Pass, wanted: &[Wanted], guesses: &mut [Option<Guess>]) {
         let inner = wanted.iter().flat_map(|wanted| {
             let name = tail(&wanted.name);
-            let may_be_package = |dir: &&Arc<Directory>| match &dir.state().names {
-                Names::Listed(names) => matches!(
-                    names.kind(name.as_bytes()),
-                    Some(Kind::Dir | Kind::Link | Kind::Unknown)
-                ),
+            let has = |dir: &&Arc<Directory>| match &dir.state().names {
+                Names::Listed(names) => may_be_package(names, name),
                 _ => false,
             };
-            let dirs = wanted.dirs().filter(may_be_package);
+            let dirs = wanted.dirs().filter(has);
             dirs.map(|dir| self.directory(&candidates::join(dir.path(), name, "")))
                 .collect::<Vec<_>>()
         });
-        self.read_unread(pass, inner);
+        let sources: Vec<&Path> = guesses.iter().flatten().map(|guess| &*guess.source).collect();
+        let bytecode: Vec<&Path> =
+            guesses.iter().flatten().filter_map(|guess| guess.bytecode.as_deref()).collect();
+        let stat = || self.prober.stat(&sources);
+        let read = || self.prober.read(&bytecode, LARGEST);
+        let list = || self.read_unread(pass, inner);
+        let (stats, (contents, ())) = together(stat, || together(read, list));
+        let mut contents = contents.into_iter();
+        for (guess, stat) in guesses.iter_mut().flatten().zip(stats) {
+            let content = guess.bytecode.as_ref().and_then(|_| contents.next());
+            if let (Fact::Present(stat), Some(Ok(content))) = (stat, content) {
+                guess.fetched = Some((stat, content));
+            }
+        }
     }
 
     fn read_unread(&self, pass: &mut Pass, dirs: impl Iterator<Item = Arc<Directory>>) {
@@ -164,27 +205,58 @@ impl Index {
         }
     }
 
-    /// What these names are. Of packages it is kept where their submodules are looked for.
-    fn find_all(&self, pass: &mut Pass, dialect: &Dialect, wanted: Vec<Wanted>) -> Vec<Found> {
-        let mut found = Vec::new();
-        for Wanted { name, runs } in wanted {
-            for run in &runs {
-                let mut grounds = Grounds::default();
-                let answer = self.work_out(pass, run, tail(&name), &mut grounds);
-                let Some((home, file)) = self.place_of(run, &name, &answer) else { continue };
-                if let Some(home) = home {
-                    self.shelf().settle(name.clone(), Arc::new(self.run_of(&home)));
-                }
-                found.extend(file.filter(|(source, _)| self.is_slow_at(source)).and_then(
-                    |(source, package)| {
-                        let bytecode = dialect.naming.beside(source.to_str()?)?.into();
-                        Some(Found { package: package.to_owned(), source, bytecode })
-                    },
-                ));
-                break;
+    /// What these names are: of packages it is kept where their submodules are looked for, of bytecode that was
+    /// rightly fetched and is up to date the bytes. What all of it will import, by package.
+    fn sort_out(
+        &self,
+        pass: &mut Pass,
+        dialect: &Dialect,
+        wanted: Vec<Wanted>,
+        guesses: Vec<Option<Guess>>,
+    ) -> Vec<(String, Vec<Import>)> {
+        let mut imports = Vec::new();
+        for (Wanted { name, runs }, guess) in wanted.into_iter().zip(guesses) {
+            let answer = |run: &Arc<Run>| {
+                let answer = self.work_out(pass, run, tail(&name), &mut Grounds::default());
+                self.place_of(run, &name, &answer)
+            };
+            let Some((home, source)) = runs.iter().find_map(answer) else { continue };
+            if let Some(home) = home {
+                self.shelf().settle(name.clone(), Arc::new(self.run_of(&home)));
+            }
+            let (Some((source, package)), Some(guess)) = (source, guess) else { continue };
+            if source != guess.source {
+                continue;
+            }
+            if let (Some(path), Some(fetched)) = (guess.bytecode, guess.fetched) {
+                let found = self.keep(dialect, path, source, fetched);
+                imports.extend(found.map(|found| (package.to_owned(), found)));
             }
         }
-        found
+        imports
+    }
+
+    /// Puts bytecode onto the shelf, if its source is as it says; what it imports.
+    fn keep(
+        &self,
+        dialect: &Dialect,
+        path: PathBuf,
+        source: PathBuf,
+        (stat, content): (Stat, Content),
+    ) -> Option<Vec<Import>> {
+        // What may still change within a tick would not show it.
+        fresh_generation(&content.stat)?;
+        match Claim::of(&content.bytes, dialect.magic)? {
+            claim @ Claim::Timestamp { .. } if !claim.fits(&stat) => return None,
+            _ => {}
+        }
+        let imports = bytecode::imports(&content.bytes[pyc::HEADER..], dialect.opcodes);
+        let bytes = content.bytes.len();
+        if self.shelf().put(path, source, content) {
+            count(&self.counters.ahead_files, 1);
+            count(&self.counters.ahead_bytes, bytes);
+        }
+        imports
     }
 
     /// For an answer that ends the search: the directories of a package, and the source with the package that it
@@ -197,7 +269,7 @@ impl Index {
         answer: &Answer,
     ) -> Option<(Option<Vec<PathBuf>>, Option<(PathBuf, &'n str)>)> {
         let dir = |entry: usize| candidates::join(run.dirs()[entry].path(), tail(name), "");
-        let is_source = |suffix: usize| self.suffixes.get(suffix) == ".py";
+        let is_source = |suffix: usize| self.suffixes.get(suffix) == SOURCE;
         match answer {
             Answer::Found { entry, candidate: Candidate::Package(suffix) } => {
                 let home = dir(*entry);
@@ -217,34 +289,40 @@ impl Index {
         }
     }
 
-    /// Fetches sources' stats and their bytecode; what those that are up to date will import, by package.
-    fn fetch(&self, dialect: &Dialect, found: Vec<Found>) -> Vec<(String, Vec<Import>)> {
-        let sources: Vec<_> = found.iter().map(|found| found.source.as_path()).collect();
-        let stats = self.prober.stat(&sources);
-        let paths: Vec<_> = found.iter().map(|found| found.bytecode.as_path()).collect();
-        let contents = self.prober.read(&paths, LARGEST);
-        let mut imports = Vec::new();
-        for ((found, stat), content) in found.into_iter().zip(stats).zip(contents) {
-            let (Fact::Present(stat), Ok(content)) = (stat, content) else { continue };
-            // What may still change within a tick would not show it.
-            if fresh_generation(&content.stat).is_none() {
-                continue;
+    /// A question about a file or directory `took` so long. Network filesystems tell the kernel how long it may
+    /// keep what they say, a second or three; when that is over, every import would wait for its own files again.
+    /// So everything that is still to be imported is asked about in one batch, which tells us nothing, but
+    /// lets the kernel answer what we ask when each of them is imported.
+    pub(super) fn refresh_if_forgotten(&self, took: Duration) {
+        let paths = {
+            let mut shelf = self.shelf();
+            if !shelf.is_to_be_refreshed(took) {
+                return;
             }
-            match Claim::of(&content.bytes, dialect.magic) {
-                None => continue,
-                Some(claim @ Claim::Timestamp { .. }) if !claim.fits(&stat) => continue,
-                Some(_) => {}
-            }
-            let known = bytecode::imports(&content.bytes[pyc::HEADER..], dialect.opcodes);
-            imports.extend(known.map(|known| (found.package, known)));
-            count(&self.counters.ahead_files, 1);
-            count(&self.counters.ahead_bytes, content.bytes.len());
-            if !self.shelf().put(found.bytecode, content) {
-                break;
-            }
-        }
-        imports
+            shelf.paths()
+        };
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        count(&self.counters.ahead_refreshes, 1);
+        let _ = self.prober.stat(&paths);
     }
+}
+
+/// Whether these names say that there may be a package of this name.
+fn may_be_package(names: &NameSet, name: &str) -> bool {
+    matches!(names.kind(name.as_bytes()), Some(Kind::Dir | Kind::Link | Kind::Unknown))
+}
+
+/// Both, the first on a thread of its own if one can be had; it ends before this returns.
+fn together<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
+    // Whoever comes first takes it, so that it is done even where there is no thread.
+    let job = Mutex::new(Some(a));
+    let take = || job.lock().unwrap_or_else(PoisonError::into_inner).take();
+    std::thread::scope(|scope| {
+        let helper = Builder::new().spawn_scoped(scope, || take().map(|a| a()));
+        let b = b();
+        let a = helper.ok().and_then(|helper| helper.join().ok().flatten());
+        (a.unwrap_or_else(|| take().expect("nobody has taken it")()), b)
+    })
 }
 
 /// The modules that an import asks for, packages first.

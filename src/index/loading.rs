@@ -8,7 +8,7 @@ use super::{Index, count};
 use crate::fact::{Content, Generation, Stat};
 
 /// A bytecode file larger than this is stock's business, in bytes.
-pub(super) const LARGEST: u64 = 64 << 20;
+const LARGEST: u64 = 64 << 20;
 
 /// A source, and what is said to be its bytecode.
 #[derive(Debug)]
@@ -29,6 +29,9 @@ impl Index {
         let source = fact.stat().copied();
         let stated = Instant::now();
         count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
+        if self.has_met_slow() {
+            self.refresh_if_forgotten(stated - began);
+        }
         let bytecode = self.fetched(bytecode).or_else(|| self.read_whole(bytecode));
         count(&self.counters.read_ns, stated.elapsed().as_nanos() as usize);
         Some(Loaded { source: source?, bytecode: bytecode? })

@@ -179,7 +179,7 @@ impl Index {
     /// new epoch begins if names are not as they were.
     pub(super) fn revalidate(&self, pass: &mut Pass, mut dirs: Vec<Arc<Directory>>) {
         dirs.retain(|dir| dir.state().pass != pass.id);
-        let facts = self.stat_dirs(&dirs);
+        let facts = self.stat_again(&dirs);
         let mut changed = Vec::new();
         let mut seen = Vec::new();
         for (dir, fact) in dirs.into_iter().zip(facts) {

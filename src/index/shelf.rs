@@ -11,22 +11,39 @@ use std::time::{Duration, Instant};
 use super::Run;
 use crate::fact::Content;
 
-/// Bytes kept at most; beyond that nothing more is fetched.
-pub const MOST_BYTES: usize = 64 << 20;
+/// Bytes kept at most.
+const MOST_BYTES: usize = 64 << 20;
 /// Names remembered at most; a program that imports endless new ones starts over.
 const MOST_NAMES: usize = 1 << 16;
 /// What was fetched and not wanted for so long is dropped.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A question that took longer than this was not answered by what the kernel keeps.
+const FORGOTTEN: Duration = Duration::from_micros(200);
+/// What the kernel keeps for less is as good as not kept: network filesystems begin with a second.
+const KEPT: Duration = Duration::from_millis(200);
+/// For fewer files it is not worth asking about all.
+const WORTH_REFRESHING: usize = 4;
+
 /// Files in hand, and the names already looked after.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    files: HashMap<PathBuf, Content>,
+    files: HashMap<PathBuf, Fetched>,
     bytes: usize,
     /// When anything was put here last.
     filled: Option<Instant>,
     attempted: HashSet<String>,
     homes: HashMap<String, Arc<Run>>,
+    refreshed: Option<Instant>,
+    /// The kernel keeps nothing of what it is told about these files.
+    never_kept: bool,
+}
+
+/// A bytecode file in hand, and the source it is of.
+#[derive(Debug)]
+struct Fetched {
+    source: PathBuf,
+    content: Content,
 }
 
 impl Shelf {
@@ -49,19 +66,17 @@ impl Shelf {
         self.homes.insert(package, home);
     }
 
-    /// Keeps a file until somebody asks for it; false if there is no room for more.
-    pub fn put(&mut self, path: PathBuf, content: Content) -> bool {
+    /// Keeps a bytecode file until somebody asks for it; false if there is no room for more.
+    pub fn put(&mut self, path: PathBuf, source: PathBuf, content: Content) -> bool {
+        if self.bytes + content.bytes.len() > MOST_BYTES {
+            return false;
+        }
         self.bytes += content.bytes.len();
         self.filled = Some(Instant::now());
-        if let Some(former) = self.files.insert(path, content) {
-            self.bytes -= former.bytes.len();
+        if let Some(former) = self.files.insert(path, Fetched { source, content }) {
+            self.bytes -= former.content.bytes.len();
         }
-        self.has_room()
-    }
-
-    /// Whether more may be fetched.
-    pub fn has_room(&self) -> bool {
-        self.bytes < MOST_BYTES
+        true
     }
 
     /// What was fetched of this file, if it was.
@@ -69,12 +84,33 @@ impl Shelf {
         if self.files.is_empty() {
             return None;
         }
-        let content = self.files.remove(path);
+        let content = self.files.remove(path).map(|fetched| fetched.content);
         self.bytes -= content.as_ref().map_or(0, |content| content.bytes.len());
         if content.is_none() && self.filled.is_some_and(|filled| filled.elapsed() > PATIENCE) {
             self.files = HashMap::new();
             self.bytes = 0;
         }
         content
+    }
+
+    /// Whether it is time to ask about everything here once more, because a question about one thing `took` so
+    /// long that the kernel must have forgotten what it knew.
+    pub fn is_to_be_refreshed(&mut self, took: Duration) -> bool {
+        if took < FORGOTTEN || self.files.len() < WORTH_REFRESHING || self.never_kept {
+            return false;
+        }
+        let since = self.refreshed.or(self.filled).map(|moment| moment.elapsed());
+        if since.is_some_and(|since| since < KEPT) {
+            // It forgets at once: refreshing is in vain.
+            self.never_kept = self.refreshed.is_some();
+            return false;
+        }
+        self.refreshed = Some(Instant::now());
+        true
+    }
+
+    /// Every source and bytecode file here.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().flat_map(|(path, file)| [path.clone(), file.source.clone()]).collect()
     }
 }
