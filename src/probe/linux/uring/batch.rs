@@ -100,7 +100,8 @@ impl<'a, E: Errand> Batch<'a, E> {
     /// did not, without being asked. Otherwise there is nothing to wait for, and the memory is
     /// never freed.
     pub(super) fn abandon(mut self) {
-        for _ in 0..if E::HOLDS { GRACE } else { 0 } {
+        let grace = if E::HOLDS { GRACE } else { 0 };
+        for _ in 0..grace {
             self.reap(false);
             if self.in_flight() == 0 {
                 return self.clear();
