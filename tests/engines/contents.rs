@@ -116,7 +116,7 @@ fn files_and_limits_of_every_size() {
         }
     }
     contents_agree(&paths, u64::MAX);
-    // Larger than any memory: refused by the limit, or for want of room, and not read.
+    // Larger than any memory: refused for its size, and not read.
     let vast = dir.path().join("vast");
     std::fs::File::create(&vast).unwrap().set_len(1 << 43).unwrap();
     contents_agree(&[vast.clone(), paths[1].clone()], 1 << 20);
@@ -129,8 +129,12 @@ fn every_kind_of_answer() {
     let fifo = dir.path().join("fifo");
     mkfifo(&fifo, Mode::S_IRWXU).unwrap();
     std::os::unix::fs::symlink("fifo", dir.path().join("link to fifo")).unwrap();
-    paths.extend([fifo, dir.path().join("link to fifo")]);
-    paths.extend(["/dev/zero", "/dev/urandom", "/proc/self/status"].map(PathBuf::from));
+    // A path that the kernel cannot walk without waiting, so that it is left to a ring's workers.
+    let slowly = PathBuf::from(format!("/proc/self/root{}", fifo.display()));
+    paths.extend([fifo, dir.path().join("link to fifo"), slowly]);
+    paths.extend(["/dev/zero", "/dev/urandom"].map(PathBuf::from));
+    // The one says that it is empty, the other that it has a page; neither is so.
+    paths.extend(["/proc/self/status", "/sys/devices/system/cpu/online"].map(PathBuf::from));
     let answers: Vec<_> = paths.iter().map(|path| content_oracle(path, 1 << 20)).collect();
     let errnos = [
         libc::ENOENT,

@@ -130,19 +130,31 @@ fn without_a_ring(why: &str) {
     assert!(cfg!(fastpath_portable) || told.contains(why), "{told}");
 }
 
-/// A call that the ring needs later on fails: how many the ring still answered. Files are read all
-/// the same, and none of them is left open.
+/// A call that the ring needs later on fails: how many the ring still answered.
 fn ring_answers_after_refusing(call: i64, errno: i32, allowed: &[u64]) -> u64 {
     let dir = TempDir::new().unwrap();
     let paths = names(dir.path(), 1000);
     std::fs::write(&paths[100], "x").unwrap();
-    let (read, descriptors) = (files(&dir.path().join("read"), 1000), count("/proc/self/fd"));
     refuse(call, errno, allowed);
     let tally = tally_of(&all_agree(&paths), RING);
     assert_eq!(asked(&tally), 1000);
-    contents_agree(&read, LIMIT);
-    assert_eq!(count("/proc/self/fd"), descriptors);
     tally.uring
+}
+
+/// The ring enters the kernel with no other number of requests than these: files are read all the
+/// same, and none of them is left open.
+fn read_after_refusing_to_enter(errno: i32, allowed: &[u64]) {
+    let dir = TempDir::new().unwrap();
+    let paths = files(dir.path(), 1000);
+    // Whether there is a ring is asked before it is refused.
+    assert_eq!(availability(Engine::Uring).is_ok(), ring_expected());
+    let descriptors = count("/proc/self/fd");
+    refuse(libc::SYS_io_uring_enter, errno, allowed);
+    contents_agree(&paths, LIMIT);
+    assert_eq!(count("/proc/self/fd"), descriptors);
+    // A refusal that came in the middle counts as one.
+    let refused = errno == libc::EPERM && !cfg!(fastpath_portable);
+    assert_eq!(availability(Engine::Uring).is_ok(), ring_expected() && !refused);
 }
 
 in_a_process_of_its_own! {
@@ -196,6 +208,19 @@ in_a_process_of_its_own! {
         assert!(kept < 1000, "{kept}");
     }
 
+    /// The files are open and half of the stats are there.
+    reading_that_fails_midway => reading_refused_midway {
+        read_after_refusing_to_enter(libc::EPERM, &[256, 0]);
+    }
+
+    reading_that_falls_silent_midway => reading_refused_for_good {
+        read_after_refusing_to_enter(libc::EPERM, &[256]);
+    }
+
+    reading_that_is_always_busy => reading_busy {
+        read_after_refusing_to_enter(libc::EBUSY, &[256, 0]);
+    }
+
     /// A seccomp filter binds system calls, and what a ring is asked for is none: so whoever may
     /// not open a file by himself has it from the ring, and from nobody else.
     the_ring_reads_by_itself => open_refused {
@@ -216,6 +241,9 @@ in_a_process_of_its_own! {
         let dir = TempDir::new().unwrap();
         let paths = thousand(&dir);
         let read = files(&dir.path().join("read"), 1000);
+        // It takes so long to read that helpers get in each other's way.
+        let long = vec![dir.path().join("long"); 64];
+        std::fs::write(&long[0], vec![7; 1 << 18]).unwrap();
         let ring = ring_expected();
         setrlimit(Resource::RLIMIT_NOFILE, 64, 64).unwrap();
         let mut hoard = Vec::new();
@@ -226,6 +254,8 @@ in_a_process_of_its_own! {
         let tallies = all_agree(&paths);
         assert_eq!(tally_of(&tallies, RING).uring, 0);
         super::listings_fail(&[dir.path(), dir.path()], libc::EMFILE);
+        hoard.pop();
+        contents_agree(&long, LIMIT);
         // One for a ring and some for its files, and too few for them all.
         for _ in 0..5 {
             hoard.pop();

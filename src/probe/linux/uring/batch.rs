@@ -29,6 +29,9 @@ pub(super) unsafe trait Errand {
     /// What is found out.
     type Answer;
 
+    /// Whether an answer that is lost is something of the system's that stays behind.
+    const HOLDS: bool;
+
     /// The first request; `None` if the path cannot be sent.
     fn begin(&mut self, path: &Path) -> Option<squeue::Entry>;
 
@@ -93,10 +96,12 @@ impl<'a, E: Errand> Batch<'a, E> {
     }
 
     /// Gathers the last answers when the thread that sent the requests has ended: the kernel has
-    /// then stopped its workers and hands out what they did without being asked. Should that not
-    /// come to pass, the memory is never freed.
+    /// then stopped its workers, and a ring for errands that hold something tells what they did, or
+    /// did not, without being asked. Otherwise there is nothing to wait for, and the memory is
+    /// never freed.
     pub(super) fn abandon(mut self) {
-        for _ in 0..GRACE {
+        let grace = if E::HOLDS { GRACE } else { 0 };
+        for _ in 0..grace {
             self.reap(false);
             if self.in_flight() == 0 {
                 return self.clear();

@@ -31,6 +31,7 @@ impl Lookup {
 // written by `begin` alone, which is called when nothing is on its way.
 unsafe impl Errand for Lookup {
     type Answer = Fact;
+    const HOLDS: bool = false;
 
     fn begin(&mut self, path: &Path) -> Option<squeue::Entry> {
         let path = self.path.set(path)?;

@@ -77,7 +77,7 @@ where
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("fastpath-ring".into()).stack_size(STACK);
         let work = || {
-            let (outcome, broken) = match open(paths.len()) {
+            let (outcome, broken) = match open(paths.len(), E::HOLDS) {
                 Ok(ring) => Batch::new(ring, errand, paths, answers).run(),
                 Err(e) => (Err(e), None),
             };
@@ -149,13 +149,17 @@ fn explain(errno: i32) -> String {
 
 /// A ring for a batch of this size, with as many of the flags we like as the kernel takes, and
 /// with its limit of workers raised.
-fn open(paths: usize) -> io::Result<IoUring> {
+///
+/// What workers answer comes all at once when it is asked for (`DEFER_TASKRUN`), but where an answer may
+/// be something to `hold`: that has to reach us even when the kernel can no longer be asked.
+fn open(paths: usize, hold: bool) -> io::Result<IoUring> {
     let entries = paths.min(DEPTH).next_power_of_two() as u32;
-    let ring = IoUring::builder()
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .build(entries)
-        .or_else(|e| retry_plain(e, entries))?;
+    let mut builder = IoUring::builder();
+    builder.setup_single_issuer();
+    if !hold {
+        builder.setup_defer_taskrun();
+    }
+    let ring = builder.build(entries).or_else(|e| retry_plain(e, entries))?;
     // Refused before 5.15: then the kernel's own limit holds.
     let _ = ring.submitter().register_iowq_max_workers(&mut [paths.min(WORKERS) as u32, 0]);
     Ok(ring)

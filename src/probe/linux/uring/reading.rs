@@ -122,6 +122,7 @@ impl Reading {
 // called when nothing is on its way; the name of nothing is a constant.
 unsafe impl Errand for Reading {
     type Answer = Result<Content, i32>;
+    const HOLDS: bool = true;
 
     fn begin(&mut self, path: &Path) -> Option<squeue::Entry> {
         let path = self.path.set(path)?;

@@ -161,7 +161,8 @@ mod tests {
             tally.leave(there);
             there = tally.enter(Op::Read);
         }
-        (tally.leave(here), tally.leave(there));
+        tally.leave(here);
+        tally.leave(there);
         assert_eq!(tally.with_waits(|waits| waits.begun), 10);
     }
 
