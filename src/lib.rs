@@ -4,6 +4,7 @@
 
 pub mod fact;
 
+pub mod bytecode;
 pub mod candidates;
 pub mod probe;
 pub mod table;
