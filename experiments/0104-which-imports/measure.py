@@ -34,18 +34,16 @@ print(json.dumps([{n: f for n, f in new.items() if f and n not in before}, sorte
 """
 # The kinds, least certain first: a statement is of the first that fits anything it stands in.
 KINDS = "main checking except system else if class try plain".split()  # noqa: SIM905
+CHOSEN = {"plain", "try", "system", "if", "else"}
 POLICIES = {
     "plain": {"plain"},
     "and try": {"plain", "try"},
-    "and class": {"plain", "try", "class"},
-    "and if, else": {"plain", "try", "class", "if", "else"},
-    "and if of the system": {"plain", "try", "class", "if", "else", "system"},
-    "and except": {"plain", "try", "class", "if", "else", "system", "except"},
-    "but not in class": {"plain", "try", "if", "else", "system", "except"},
-    "plain, try, except": {"plain", "try", "except"},
-    "plain, try, system": {"plain", "try", "system"},
-    "and __main__": set(KINDS) - {"checking"},
-    "everything": set(KINDS),
+    "and if of the system": {"plain", "try", "system"},
+    "and every if, else": CHOSEN,
+    "chosen, and class": CHOSEN | {"class"},
+    "chosen, and except": CHOSEN | {"except"},
+    "chosen, and __main__": CHOSEN | {"main"},
+    "chosen, and TYPE_CHECKING": CHOSEN | {"checking"},
 }
 
 
@@ -149,14 +147,14 @@ def main(packages: list[str]) -> None:
             totals[policy].update(found=len(found & loaded), wasted=len(found - loaded))
         count_kinds(kinds, loaded, set(before))
     print(f"CPython {sys.version.split()[0]}: {needed} modules loaded from sources")
-    print(f"\n{'followed, transitively':24} {'found':>6} {'missed':>6} {'wasted':>6}")
+    print(f"\n{'followed, transitively':26} {'found':>6} {'missed':>6} {'wasted':>6}")
     for policy, count in totals.items():
         found, wasted = count["found"], count["wasted"]
-        print(f"{policy:24} {found:6} {needed - found:6} {wasted:6}")
-    print(f"\n{'named by loaded modules':24} {'loaded':>6} {'not':>6}   and by no other kind")
+        print(f"{policy:26} {found:6} {needed - found:6} {wasted:6}")
+    print(f"\n{'named by loaded modules':26} {'loaded':>6} {'not':>6}   and by no other kind")
     for kind, count in kinds.items():
         own = f"{count['only loaded']:6} {count['only not']:6}"
-        print(f"{kind:24} {count['loaded']:6} {count['not']:6}   {own}")
+        print(f"{kind:26} {count['loaded']:6} {count['not']:6}   {own}")
 
 
 def count_kinds(kinds: dict[str, Counter[str]], loaded: set[str], before: set[str]) -> None:

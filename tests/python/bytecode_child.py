@@ -75,7 +75,9 @@ def _unseen(node: Any) -> list[Any]:
     test = node.test
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return node.orelse if _is_false(test.operand) else []
-    needed = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+    needed = (
+        test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+    )
     return node.body if any(map(_is_false, needed)) else []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support import Python, find_pythons, run_python
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,7 @@ except TypeError as error:
     traceback = error.__traceback__
 import a
 """
+
 
 def read(python: Python, names: list[str]) -> list[list[Any] | None]:
     """Ask the test bed's `imports`, a window into ours."""
