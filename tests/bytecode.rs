@@ -35,6 +35,7 @@ fn expected() -> Vec<Import> {
         import(0, "l", &[]),
         import(0, "m", &["n"]),
         import(0, "o", &[]),
+        import(0, "p", &[]),
         import(0, "a", &[]),
     ]
 }
@@ -175,7 +176,7 @@ fn nesting_has_an_end() {
 }
 
 #[test]
-fn a_size_is_no_larger_than_what_is_left() {
+fn a_size_beyond_the_end_is_not_believed() {
     for size in [
         b"(\xff\xff\xff\x7f",
         b"(\xff\xff\xff\xff",
@@ -215,4 +216,14 @@ fn a_frame_has_before_it_what_follows_its_instruction() {
     // An import that is being executed is not before it.
     assert_eq!(found(4), "12");
     assert_eq!([found(16), found(18), found(usize::MAX)], [""; 3]);
+}
+
+#[test]
+fn operands_may_be_longer_than_a_byte() {
+    let extended_arg = 144;
+    let code = [LOAD_CONST, 0, LOAD_CONST, 1, extended_arg, 1, extended_arg, 2, IMPORT_NAME, 3];
+    let names = |at: usize| Some(at.to_string());
+    let constants = |at| Some(if at == 0 { Constant::Int(0) } else { Constant::None });
+    let found = imports_of(&code, 0, &names, &constants, opcodes(12));
+    assert_eq!(found, [import(0, "66051", &[])]);
 }

@@ -37,10 +37,17 @@ for each in range(9):
         import o
 if __name__ == "__main__":
     import not_this
+if __name__ != "__main__":
+    import p
 import a
 '''
+LAZY = """
+lazy import not_this
+lazy from not_this import not_that
+"""
 
 if __name__ == "__main__":
     name = f"{sys.version_info[0]}.{sys.version_info[1]}.bin"
-    code = compile(MODULE, "module.py", "exec")
+    source = MODULE + (LAZY if sys.version_info >= (3, 15) else "")
+    code = compile(source, "module.py", "exec")
     Path(__file__).with_name(name).write_bytes(marshal.dumps(code))

@@ -42,7 +42,8 @@ def main(directory: Path, sources: list[Path]) -> None:
 def library() -> Iterator[Path]:
     root = Path(sysconfig.get_path("stdlib"))
     for source in root.rglob("*.py"):
-        if not NOT_THE_LIBRARY & set(source.relative_to(root).parts):
+        # Debian links into /etc, which need not be there.
+        if source.exists() and not NOT_THE_LIBRARY & set(source.relative_to(root).parts):
             yield source
 
 
