@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support import Python, find_pythons, run_python
+from support import Python, find_pythons, need, run_python
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("bytecode_child.py")
@@ -146,10 +146,9 @@ def test_every_kind_of_statement(python: Python, tmp_path: Path, names: int) -> 
     ]
 
 
-@EVERY
-def test_an_import_that_is_lazy_loads_nothing(python: Python, tmp_path: Path) -> None:
-    if python.version < (3, 15):
-        pytest.skip("skipped: python3.15: no lazy imports before")
+def test_an_import_that_is_lazy_loads_nothing(tmp_path: Path) -> None:
+    need("python3.15")
+    python = find_pythons()[-1]
     source = tmp_path / "module.py"
     source.write_text("lazy import a\nimport b\nlazy from c import d\nfrom e import f\n")
     (compiled,) = by_dis(python, tmp_path, source)
