@@ -63,7 +63,7 @@ $(INSTALLED): $(WHEEL)
 	$(PIP) --no-deps --force-reinstall $(WHEELS)/*.whl
 	@touch $@
 
-$(TESTBED): Cargo.toml Cargo.lock $(shell find tests/testbed -type f)
+$(TESTBED): Cargo.toml Cargo.lock $(shell find tests/testbed src/bytecode* -type f)
 	$(QUICK_RELEASE) cargo build --locked --release --package testbed
 	@touch $@
 

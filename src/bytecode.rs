@@ -6,9 +6,9 @@
 //! about the future: an import may be missed, and one that is told may never happen. So it decides nothing.
 //!
 //! Counted are the imports of the module's own code, in both branches of an `if`, in loops, and in what `try` tries.
-//! Not counted: what stands in functions, lambdas, comprehensions and classes, in `except`, below `if TYPE_CHECKING:` and
-//! `if __name__ == "__main__":`; and `lazy import` (PEP 810), which loads nothing where it stands. On
-//! real packages this finds nearly all there is to find, and little else (experiments/0104).
+//! Not counted: what stands in functions, lambdas, comprehensions and classes, in `except`, below
+//! `if TYPE_CHECKING:` and `if __name__ == "__main__":`; and `lazy import` (PEP 810), which loads nothing where it
+//! stands. On real packages this finds nearly all there is to find, and little else (experiments/0104).
 
 mod marshal;
 mod opcodes;
@@ -68,6 +68,8 @@ pub fn imports(marshalled: &[u8], opcodes: &Opcodes) -> Option<Vec<Import>> {
 /// `code` is its `co_code`, `start` the offset in bytes of an instruction in it (a frame's `f_lasti` names the one
 /// that is being executed; beyond the end there are none). `names` and `constants` answer for `co_names` and
 /// `co_consts` by index; where they answer `None`, that import is left out. The other arguments are as in [`imports`].
+///
+/// From within a handler, which compilers since 3.12 put behind everything else, nothing may be found.
 #[must_use]
 pub fn imports_of(
     code: &[u8],
@@ -97,8 +99,8 @@ fn strings(code: &Code, tuple: Value, purse: &Purse) -> Option<Vec<String>> {
     each.collect()
 }
 
-/// How many bytes of names may still be given out. Each is in the input once, but nothing stops made-up code from naming
-/// it in every instruction, and then the output would grow with the square of the input.
+/// How many bytes of names may still be given out. Each is in the input once, but nothing stops made-up code from
+/// naming it in every instruction, and then the output would grow with the square of the input.
 struct Purse(Cell<Option<usize>>);
 
 impl Purse {

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms that know no Python, with the rooms each may name. `candidates`, `probe` and `table` are
-/// siblings: they never name each other.
-const CORE: [(&str, &[&str]); 5] = [
+/// The rooms that know no Python, with the rooms each may name. `bytecode`, `candidates`, `probe`
+/// and `table` are siblings: they never name each other.
+const CORE: [(&str, &[&str]); 6] = [
     ("fact", &[]),
+    ("bytecode", &[]),
     ("candidates", &["fact"]),
     ("probe", &["fact"]),
     ("table", &["fact"]),

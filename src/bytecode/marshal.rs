@@ -1,8 +1,7 @@
 //! The part of CPython's marshal format that leads to a code object's instructions, constants and names.
 //!
-//! The format is that of `Python/marshal.c` (`r_object`), versions 3 to 6. Strings are borrowed, tuples are kept, anything
-//! else is stepped over. Recursion is bounded, and every size is held against what is left of the input
-//! before anything is kept for it.
+//! The format is that of `Python/marshal.c` (`r_object`), versions 3 to 6. Strings are borrowed, tuples are kept,
+//! anything else is stepped over. Recursion is bounded, and nothing is kept but for bytes that were there.
 
 use super::opcodes::Opcodes;
 
@@ -250,10 +249,9 @@ impl<'a> Reader<'a> {
         Some(i32::from_le_bytes(*taken))
     }
 
-    /// A count of bytes or items. Each takes at least a byte, so that more than is left cannot be.
+    /// A count of bytes or items. Nothing is reserved for it: a size that is not true ends with the input.
     fn size(&mut self) -> Option<usize> {
-        let size = usize::try_from(self.number()?).ok()?;
-        (size <= self.left.len()).then_some(size)
+        usize::try_from(self.number()?).ok()
     }
 
     fn sized_bytes(&mut self) -> Option<&'a [u8]> {

@@ -1,9 +1,9 @@
 //! The opcodes and layouts of each minor version of CPython, as far as imports go.
 //!
-//! Data and nothing else. The sources are `Lib/opcode.py` (3.10 to 3.12), `Include/opcode_ids.h` and
-//! `Lib/_opcode_metadata.py` (from 3.13 on) for numbers and caches, `Python/bytecodes.c` for operands, and
-//! `Python/marshal.c` for the layout of a code object. They are those of a release: before its first candidate a version
-//! may still renumber, so whoever uses a table should try it on code that the interpreter at hand has compiled.
+//! Data and nothing else. The sources are `Lib/opcode.py` (3.10 to 3.12), `Include/opcode_ids.h` (from 3.13 on) for
+//! the numbers, `Python/bytecodes.c` for operands, and `Python/marshal.c` for the layout of a code object. They are
+//! those of a release: before its first candidate a version may still renumber, so whoever uses a table
+//! should try it on code that the interpreter at hand has compiled.
 
 /// What one minor version of CPython calls the instructions around an import.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Opcodes {
 }
 
 /// 3.10, 3.11 and so on.
-const TABLES: [Opcodes; 6] = [V3_10, V3_11, V3_12, V3_13, V3_14, V3_15];
+static TABLES: [Opcodes; 6] = [V3_10, V3_11, V3_12, V3_13, V3_14, V3_15];
 
 const V3_10: Opcodes = Opcodes {
     extended_arg: 144,

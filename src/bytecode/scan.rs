@@ -1,8 +1,8 @@
 //! Imports in a code object's instructions.
 //!
 //! One pass from front to back, which follows control as far as this is worth it. `if TYPE_CHECKING` and
-//! `if __name__ == "__main__"` go one way, of every other branch both ways count. Exceptions are not followed: a handler
-//! stands behind a jump around it or behind the last return, where nothing leads. And a loop going
+//! `if __name__ == "__main__"` go one way; of every other branch both ways count. Exceptions are not followed: a
+//! handler stands behind a jump around it or behind the last return, where nothing leads. And a loop going
 //! round can only lead to where the pass has been.
 
 use super::opcodes::{LAZY, Opcodes};
@@ -145,7 +145,7 @@ impl Scan<'_> {
         (self.names)((load.operand >> flags) as usize)
     }
 
-    /// `IMPORT_NAME` takes the level and the names to import from the stack, where the compiler has put them just before.
+    /// `IMPORT_NAME` takes the level and the names to import from the stack, where the compiler has just put them.
     fn import(&self, this: Instruction) -> Option<Import> {
         let flags = this.operand & ((1 << self.opcodes.import_flags) - 1);
         if flags & LAZY != 0 {
