@@ -34,6 +34,10 @@ MOMENT = 1_600_000_000  # when a source was written, if nothing else is said; se
 SOURCE = "x = 'source'\n"
 CACHED = "x = 'cached'\n"  # of the same size, so that only its value tells where code came from
 
+# As they are before a case patches them.
+dumps, loads, VERSION = marshal.dumps, marshal.loads, marshal.version
+ATTRIBUTES = ["co_code", "co_consts", "co_names", "co_filename", "co_name", "co_flags"]
+
 # A native body has no frame of its own; whatever it calls must look as if stock had called it.
 WITHOUT_FRAME = {"get_code"}
 IMPORTLIB = external.SourceLoader.get_source.__code__.co_filename
@@ -54,10 +58,14 @@ def code_picture(code: Any) -> object:
 
 def code_bytes(code: types.CodeType) -> bytes:
     """Marshalled without references, for these depend on who else holds a string."""
-    try:
-        return marshal.dumps(code, 2)
-    except ValueError:  # a constant that came with a later version of the format
-        return marshal.dumps(code)
+    for version in (2, VERSION):  # some constants came with a later version of the format
+        try:
+            return dumps(code, version)
+        except ValueError:
+            continue
+    # A filename that is not a str, or a constant that is none.
+    shown = {k: getattr(code, k) for k in ATTRIBUTES}
+    return ADDRESS.sub("", repr(shown)).encode(errors="surrogatepass")
 
 
 def _filenames(code: types.CodeType) -> list[object]:
@@ -116,7 +124,7 @@ def _file_picture(path: str) -> object:
 def _pyc_picture(data: bytes) -> object:
     """Header and code; the bytes themselves where there is no code in it."""
     try:
-        code = marshal.loads(data[16:])
+        code = loads(data[16:])
     except (EOFError, ValueError, TypeError):
         return data
     return (data[:16], code_picture(code)) if isinstance(code, types.CodeType) else data
@@ -202,7 +210,7 @@ class Loads:
 
     def body(self, text: str = CACHED, filename: str | None = None) -> bytes:
         """Marshalled code of a text."""
-        return marshal.dumps(compile(text, filename or self.at(), "exec", dont_inherit=True))
+        return dumps(compile(text, filename or self.at(), "exec", dont_inherit=True))
 
     def stamped(
         self,

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cases_loading_api
 import cases_loading_files
 import cases_loading_hash
+import cases_loading_hooks
 import cases_loading_pyc
+import cases_loading_source
 import pytest
 from mutants_loading import COPY
 from oracle import differing
@@ -22,7 +25,15 @@ from world import Case
 OURS = [ours("auto", "auto"), ours("strict", "serial"), ours("sealed", "auto")]
 
 CASES: dict[str, Case] = {}
-for _module in (cases_loading_pyc, cases_loading_files, cases_loading_hash):
+MODULES = [
+    cases_loading_pyc,
+    cases_loading_files,
+    cases_loading_hash,
+    cases_loading_api,
+    cases_loading_source,
+    cases_loading_hooks,
+]
+for _module in MODULES:
     assert not CASES.keys() & _module.CASES.keys(), "two cases share a name"
     CASES.update(_module.CASES)
 
