@@ -26,7 +26,7 @@ def _shown(value: object) -> object:
     if hasattr(value, "co_filename"):
         return code_bytes(value)  # type: ignore[arg-type]
     if isinstance(value, str):
-        return TEMPORARY.sub(r"\1", value)
+        return TEMPORARY.sub("", value)
     return value if isinstance(value, (int, float, dict, type(None))) else type(value).__name__
 
 

@@ -13,6 +13,7 @@ import py_compile
 import runpy
 import sys
 import zipfile
+import zipimport
 from typing import Any
 
 from loading import IMPORTLIB, MOMENT, LoadingCases, Loads, module_picture
@@ -170,7 +171,10 @@ def zip_files(w: Loads) -> None:
         archive.writestr("m.py", "x = __file__\n")
         archive.writestr("p/__init__.py", "from . import q\n")
         archive.writestr("p/q.py", "y = __name__\n")
-    w.imports("m", "d/z.zip")
+    for _ in range(2):
+        directories: Any = vars(zipimport)["_zip_directory_cache"]
+        directories.clear()
+        w.imports("m", "d/z.zip")
     w.imports("p", "d/z.zip")
 
 

@@ -42,7 +42,7 @@ ATTRIBUTES = ["co_code", "co_consts", "co_names", "co_filename", "co_name", "co_
 WITHOUT_FRAME = {"get_code"}
 IMPORTLIB = external.SourceLoader.get_source.__code__.co_filename
 # importlib writes to a name with an address in it, and renames.
-TEMPORARY = re.compile(r"(\.pyc)\.\d+")
+TEMPORARY = re.compile(r"\.\d{9,}")
 
 # What a load was heard to do: nothing here, auditing events and -v lines in loading_child.py.
 Listening = Callable[[], AbstractContextManager[list[object]]]
@@ -232,7 +232,7 @@ class Loads:
 
     def see(self, ask: Callable[[], object], picture: Callable[[Any], object]) -> None:
         """Call `ask`; note its outcome, traceback, what was heard, and the files afterwards."""
-        raised: list[object] = []
+        raised: list[Exception] = []
         root = str(self.world.root)
         before = _versions(root)
 
@@ -240,14 +240,15 @@ class Loads:
             try:
                 return ask()
             except Exception as error:
-                raised.extend([traceback_picture(error), error_text(error)])
+                raised.append(error)
                 raise
 
         with listening[-1]() as heard:
             self.world.see(asked, picture)
         after = _versions(root)
-        changed = sorted(TEMPORARY.sub(r"\1", p) for p in after if before.get(p) != after[p])
-        self.world.note("raised", *raised)
+        changed = sorted(TEMPORARY.sub("", p) for p in after if before.get(p) != after[p])
+        for error in raised:
+            self.world.note("raised", traceback_picture(error), error_text(error))
         self.world.note("heard", *heard)
         self.world.note("written", *changed)
         self.world.note("files", files_picture(root))

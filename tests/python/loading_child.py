@@ -9,10 +9,8 @@ object: how much was heard, and where stock and fastpath differ.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -52,16 +50,23 @@ HEARD = (
     "os.rename",
     "os.remove",
 )
-# What -v says of finding directories, and of importing the native module itself.
-FINDING = re.compile(r"^# trying .*\n|^# possible namespace .*\n", re.MULTILINE)
+# What -v says of finding, and of modules that are collected at whatever moment.
+APART = re.compile(r"^# (trying|possible namespace|destroy) .*\n", re.MULTILINE)
 SHOWN = 20
 
 _events: list[object] | None = None
 
 
 def _listen(event: str, args: tuple[Any, ...]) -> None:
-    if _events is not None and event.startswith(HEARD):
-        _events.append((event, [_plain(a) for a in args]))
+    global _events  # noqa: PLW0603
+    heard = _events
+    if heard is None or not event.startswith(HEARD):
+        return
+    _events = None  # picturing an argument is heard as well
+    try:
+        heard.append((event, [_plain(a) for a in args]))
+    finally:
+        _events = heard
 
 
 def _plain(value: Any) -> object:
@@ -69,7 +74,7 @@ def _plain(value: Any) -> object:
         return ("bytes", bytes(value)[:4000])
     if hasattr(value, "co_filename"):
         return code_bytes(value)
-    return TEMPORARY.sub(r"\1", ADDRESS.sub("", repr(value)))
+    return TEMPORARY.sub("", ADDRESS.sub("", repr(value)))
 
 
 @contextlib.contextmanager
@@ -83,7 +88,7 @@ def _hearing() -> Iterator[list[object]]:
             yield heard
     finally:
         _events = None
-        lines = TEMPORARY.sub(r"\1", ADDRESS.sub("", FINDING.sub("", said.getvalue())))
+        lines = TEMPORARY.sub("", ADDRESS.sub("", APART.sub("", said.getvalue())))
         heard.append(lines.splitlines())
 
 
@@ -116,5 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert importlib.metadata and os.path.isdir(sys.argv[3])
     main()
