@@ -2,22 +2,25 @@
 
 Run as a script by ``test_differential.py``: ``differential_child.py FRESHNESS BACKEND``. Walks
 every directory from ``sys.path`` down (not what pkgutil thinks importable: everything), and prints
-one JSON object: how many questions, how many found and missing, and where answers differ.
+one JSON object: how many questions, how many found and missing, and where answers differ. The code
+of every module found by a source is loaded by both as well, and must be the same to the byte.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
 import sys
 from collections.abc import Iterator
-from importlib.machinery import PathFinder, all_suffixes
+from importlib.machinery import PathFinder, SourceFileLoader, all_suffixes
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from loading import code_picture
 from oracle import Stock, differing, exception_picture, spec_picture
 
 del sys.path[0]
@@ -37,6 +40,7 @@ class Comparison:
         self.counts = {"asked": 0, "modules": 0, "packages": 0, "namespaces": 0, "absent": 0}
         self.different: list[str] = []
         self.seen: set[str] = set()
+        self.sources: dict[str, str] = {}
 
     def ask(self, name: str, path: Any) -> Any:
         """Ask both; remember any difference; give stock's spec."""
@@ -49,6 +53,8 @@ class Comparison:
         self.different += differing(stock_picture, _picture(ours), name)
         self.counts["asked"] += 1
         self.counts[_kind(spec)] += 1
+        if type(getattr(spec, "loader", None)) is SourceFileLoader:
+            self.sources[spec.origin] = name
         return spec
 
     def walk(self, prefix: str, path: Any, depth: int = 0) -> None:
@@ -138,17 +144,34 @@ def through_meta_path() -> Iterator[str]:
         yield from differing(pictures[1], pictures[0], f"meta_path: {name}")
 
 
+def loaded(sources: dict[str, str]) -> list[str]:
+    """A digest of the code of each source, or of what came instead."""
+    return [_digest(SourceFileLoader(name, path), name) for path, name in sources.items()]
+
+
+def _digest(loader: SourceFileLoader, name: str) -> str:
+    try:
+        picture = code_picture(loader.get_code(name))
+    except Exception as error:
+        picture = exception_picture(error)
+    return hashlib.sha256(repr(picture).encode(errors="surrogatepass")).hexdigest()
+
+
 def main() -> None:
     """Compare, and print the result."""
+    sys.dont_write_bytecode = True  # whoever loads second must find what the first one found
     options: Any = dict(zip(("freshness", "backend"), sys.argv[1:], strict=True))
     comparison = Comparison()
     assert fastpath.install(**options)
     comparison.walk("", sys.path)
     different = [*comparison.different, *through_meta_path()]
     stats = fastpath.stats()
+    ours = loaded(comparison.sources)
     fastpath.uninstall()
+    different += differing(loaded(comparison.sources), ours, "code")
+    more = {"lookups": stats["lookups"], "loaded": len(ours)}
     shown = {"different": different[:SHOWN], "differences": len(different)}
-    print(json.dumps({**comparison.counts, **shown, "lookups": stats["lookups"]}))
+    print(json.dumps({**comparison.counts, **shown, **more}))
 
 
 if __name__ == "__main__":

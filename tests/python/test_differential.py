@@ -1,4 +1,4 @@
-"""Every module of a real environment and of the whole standard library: spec by spec as stock.
+"""Every module of a real environment and of the whole standard library: spec by spec and code by code as stock.
 
 Each comparison runs in a child, where stock and fastpath answer the same questions side by side.
 """
@@ -62,6 +62,7 @@ def test_standard_library(each_python: Python, boot: Path) -> None:
     result = compared(each_python.path, "auto-auto", boot)
     assert result["modules"] > 1000, result
     assert result["packages"] > 50, result
+    assert result["loaded"] > 500, result
     assert result["absent"] > 2000, result
 
 
@@ -73,6 +74,7 @@ def test_real_environment(how: str, boot: Path) -> None:
     assert result["modules"] > 5000, result
     assert result["packages"] > 500, result
     assert result["namespaces"] > 50, result
+    assert result["loaded"] > 4000, result
     assert result["absent"] > 5000, result
     assert result["lookups"] > result["asked"] / 4, "fastpath was hardly asked"
 

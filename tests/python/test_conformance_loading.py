@@ -1,0 +1,51 @@
+"""Every loading case, played to stock and to a subject: what they saw must be equal.
+
+The subjects are a pure copy of stock's loading (which proves the pictures sane) and fastpath in
+its modes. ``loading_child.py`` plays the same cases under an auditing hook and ``-v``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cases_loading_api
+import cases_loading_files
+import cases_loading_hash
+import cases_loading_hooks
+import cases_loading_pyc
+import cases_loading_source
+import pytest
+from mutants_loading import COPY
+from oracle import differing
+from subjects import STOCK, Subject, ours
+from test_conformance import open_to_all, seen_by
+from world import Case
+
+# Loading asks nobody in batches: which engine answers lookups makes no difference to it.
+OURS = [ours("auto", "auto"), ours("strict", "serial"), ours("sealed", "auto")]
+
+CASES: dict[str, Case] = {}
+MODULES = [
+    cases_loading_pyc,
+    cases_loading_files,
+    cases_loading_hash,
+    cases_loading_api,
+    cases_loading_source,
+    cases_loading_hooks,
+]
+for _module in MODULES:
+    assert not CASES.keys() & _module.CASES.keys(), "two cases share a name"
+    CASES.update(_module.CASES)
+
+
+@pytest.mark.parametrize("subject", [COPY, *OURS], ids=lambda s: s.name)
+@pytest.mark.parametrize("name", CASES)
+def test_same_as_stock(name: str, subject: Subject, tmp_path: Path) -> None:
+    base = open_to_all(tmp_path)
+    # The standard library imports parts of itself, the first time only.
+    seen_by(STOCK, CASES[name], base / "warm", told=False)
+    ours = seen_by(subject, CASES[name], base, told=False)
+    stock = seen_by(STOCK, CASES[name], base, told=False)
+    assert stock, "a case that sees nothing proves nothing"
+    found = list(differing(stock, ours))
+    assert not found, "\n".join(found[:20])
