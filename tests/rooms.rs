@@ -10,25 +10,32 @@ use std::path::{Path, PathBuf};
 
 /// The rooms that know no Python, with the rooms each may name. `bytecode`, `candidates`, `probe`
 /// and `table` are siblings: they never name each other.
-const CORE: [(&str, &[&str]); 6] = [
+const CORE: [(&str, &[&str]); 7] = [
     ("fact", &[]),
     ("bytecode", &[]),
     ("candidates", &["fact"]),
     ("probe", &["fact"]),
+    ("pyc", &["fact"]),
     ("table", &["fact"]),
-    ("index", &["fact", "candidates", "probe", "table"]),
+    ("index", &["fact", "bytecode", "candidates", "probe", "pyc", "table"]),
 ];
 
 /// The rooms that know Python. They may name any room but those that come after them.
-const FACE: [(&str, &[&str]); 2] = [
+const FACE: [(&str, &[&str]); 3] = [
     ("finder", &["fact", "candidates", "probe", "table", "index"]),
-    ("face", &["fact", "candidates", "probe", "table", "index", "finder"]),
+    ("loader", &["fact", "bytecode", "pyc", "index", "finder"]),
+    ("face", &["fact", "candidates", "probe", "table", "index", "finder", "loader"]),
 ];
 
 /// Where `unsafe` may stand, and for what.
-const UNSAFE: [(&str, &str); 6] = [
+const UNSAFE: [(&str, &str); 8] = [
     ("src/finder/named.rs", "a built-in bound to a class is made by CPython's C API alone"),
     ("src/finder/watch.rs", "three hundred borrowed references a lookup: pyo3 would count each"),
+    (
+        "src/loader/at_rest.rs",
+        "a view of bytes that Python does not own, and a rest for its collector",
+    ),
+    ("src/loader/open_code.rs", "whether a hook opens code is known to CPython's C API alone"),
     ("src/probe/linux/naps.rs", "getrusage has no safe face in libc"),
     ("src/probe/linux/uring/batch.rs", "the kernel writes where a submission points"),
     ("src/probe/linux/uring/lookup.rs", "a statx is the kernel's to fill"),
@@ -39,9 +46,10 @@ const UNSAFE: [(&str, &str); 6] = [
 const SEAM: [&str; 2] = ["src/probe/mod.rs", "build.rs"];
 
 /// Where else it does, and why it does not belong behind the seam.
-const BESIDE_THE_SEAM: [(&str, &str); 3] = [
+const BESIDE_THE_SEAM: [(&str, &str); 4] = [
     ("src/candidates.rs", "which characters a name cannot have is a rule about names, not a call"),
     ("src/finder/stock.rs", "declines on a platform whose importlib we do not follow"),
+    ("src/loader/open_code.rs", "Windows links with the limited API alone"),
     ("src/face.rs", "the bytes of os.fsencode become a path, which asks nothing of the system"),
 ];
 

@@ -41,20 +41,21 @@ impl Ahead {
     /// The module of this name is about to run; `marshalled` is its code. Fetches what it will import.
     pub fn of_module(
         &self,
-        py: Python<'_>,
         finder: &Finder,
-        name: &str,
+        name: &Bound<'_, PyAny>,
         source: &Path,
         marshalled: &[u8],
     ) {
         if !finder.index().is_slow_at(source) {
             return;
         }
+        let py = name.py();
+        let Ok(name) = name.extract::<String>() else { return };
         let Some(dialect) = self.dialect(py) else { return };
         let Some(imports) = bytecode::imports(marshalled, dialect.opcodes) else { return };
         let is_package = source.file_stem().is_some_and(|stem| stem == "__init__");
         let package = match (is_package, name.rsplit_once('.')) {
-            (true, _) => name,
+            (true, _) => &*name,
             (false, Some((package, _))) => package,
             (false, None) => "",
         };

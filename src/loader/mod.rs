@@ -15,12 +15,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use pyo3::exceptions::{PyEOFError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
-use crate::fact::Content;
 use crate::finder::{Finder, fits_fs_encoding, without_gil};
 use crate::index::{Index, Loaded};
 use crate::pyc::{self, Claim, Naming};
@@ -182,14 +181,15 @@ impl Loader {
         if !self.may_open(py, bytecode)? || (compared && !self.may_open(py, source)?) {
             return Ok(None);
         }
-        self.ahead.of_module(
-            py,
-            finder,
-            &fullname.extract::<String>()?,
-            path,
-            &file.bytes[pyc::HEADER..],
-        );
-        self.unmarshal(&file, source)
+        self.ahead.of_module(finder, fullname, path, &file.bytes[pyc::HEADER..]);
+        let began = Instant::now();
+        let marshalled = &file.bytes[pyc::HEADER..];
+        let code = at_rest::call(self.stock.compile_bytecode(py), marshalled, |view| {
+            (view, fullname, bytecode, source)
+        });
+        let took = began.elapsed().as_nanos() as u64;
+        self.counters.unmarshal_ns.fetch_add(took, Relaxed);
+        code.map(Some)
     }
 
     /// A module was found for code that runs: what else that code will import may be fetched now.
@@ -215,34 +215,4 @@ impl Loader {
             Err(error) => Err(error),
         }
     }
-
-    /// `_compile_bytecode`; none if these bytes are no code object.
-    fn unmarshal<'py>(
-        &self,
-        file: &Content,
-        source: &Bound<'py, PyString>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = source.py();
-        let began = Instant::now();
-        let code = at_rest::loads(self.stock.loads(py), &file.bytes[pyc::HEADER..]);
-        let took = began.elapsed().as_nanos() as u64;
-        self.counters.unmarshal_ns.fetch_add(took, Relaxed);
-        let code = match code {
-            Ok(code) => code,
-            // Stock finds the same, and says so in its words.
-            Err(e) if is_about_bad_data(py, &e) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if !self.stock.is_code(&code) {
-            return Ok(None);
-        }
-        self.stock.fix_co_filename(&code, source)?;
-        Ok(Some(code))
-    }
-}
-
-fn is_about_bad_data(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PyEOFError>(py)
-        || error.is_instance_of::<PyValueError>(py)
-        || error.is_instance_of::<PyTypeError>(py)
 }

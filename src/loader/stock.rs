@@ -13,9 +13,8 @@ pub struct Stock {
     pub get_code: Py<PyAny>,
     source_loader: Py<PyType>,
     source_file_loader: Py<PyType>,
-    code_type: Py<PyAny>,
     imp: Py<PyAny>,
-    loads: Py<PyAny>,
+    compile_bytecode: Py<PyAny>,
     /// What `_imp.source_hash` takes first.
     hash_key: Py<PyAny>,
     relied_on: Vec<Attribute>,
@@ -23,6 +22,32 @@ pub struct Stock {
 
 /// An object, the name of one of its attributes, and the value that it had.
 type Attribute = (Py<PyAny>, Py<PyString>, Py<PyAny>);
+
+/// What of `SourceFileLoader` an answer takes for granted.
+const CLASS: [&str; 4] = ["__getattribute__", "get_data", "get_filename", "path_stats"];
+/// What of importlib's own module.
+const EXTERNAL: [&str; 20] = [
+    "MAGIC_NUMBER",
+    "_RAW_MAGIC_NUMBER",
+    "_bootstrap",
+    "_classify_pyc",
+    "_code_type",
+    "_compile_bytecode",
+    "_imp",
+    "_io",
+    "_os",
+    "_path_join",
+    "_path_split",
+    "_path_stat",
+    "_unpack_uint32",
+    "_validate_hash_pyc",
+    "_validate_timestamp_pyc",
+    "cache_from_source",
+    "marshal",
+    "path_separators",
+    "path_sep",
+    "sys",
+];
 
 impl Stock {
     /// Looks at this interpreter's importlib.
@@ -33,45 +58,33 @@ impl Stock {
         let external = py.import("_frozen_importlib_external")?.into_any();
         let of = |name: &str| external.getattr(name);
         let class = of("SourceFileLoader")?;
+        let sys = py.import("sys")?.into_any();
+        let implementation = sys.getattr("implementation")?;
         let (marshal, imp, io, os) = (of("marshal")?, of("_imp")?, of("_io")?, of("_os")?);
         let mut relied_on = Vec::new();
         for (owner, names) in [
-            (&class, &["get_filename", "get_data", "path_stats"][..]),
-            (
-                &external,
-                &[
-                    "cache_from_source",
-                    "_path_stat",
-                    "_classify_pyc",
-                    "_validate_timestamp_pyc",
-                    "_validate_hash_pyc",
-                    "_compile_bytecode",
-                    "_code_type",
-                    "MAGIC_NUMBER",
-                    "marshal",
-                    "_imp",
-                    "_io",
-                    "_os",
-                    "sys",
-                ],
-            ),
+            (&class, &CLASS[..]),
+            (&external, &EXTERNAL),
             (&marshal, &["loads"]),
-            (&imp, &["_fix_co_filename", "source_hash"]),
+            (&imp, &["_fix_co_filename", "source_hash", "pyc_magic_number_token"]),
             (&io, &["open_code"]),
-            (&os, &["stat"]),
+            (&os, &["stat", "fspath"]),
+            (&sys, &["implementation", "flags"]),
+            (&implementation, &["cache_tag"]),
         ] {
             for name in names {
                 let name = PyString::intern(py, name);
-                let value = owner.getattr(&name)?.unbind();
-                relied_on.push((owner.clone().unbind(), name.unbind(), value));
+                // Not every version has all of them.
+                if let Ok(value) = owner.getattr(&name) {
+                    relied_on.push((owner.clone().unbind(), name.unbind(), value.unbind()));
+                }
             }
         }
         Ok(Self {
             get_code: of("SourceLoader")?.getattr("get_code")?.unbind(),
             source_loader: of("SourceLoader")?.cast_into::<PyType>()?.unbind(),
             source_file_loader: class.cast_into::<PyType>()?.unbind(),
-            code_type: of("_code_type")?.unbind(),
-            loads: marshal.getattr("loads")?.unbind(),
+            compile_bytecode: of("_compile_bytecode")?.unbind(),
             // From 3.14 on it is in `_imp`.
             hash_key: of("_RAW_MAGIC_NUMBER")
                 .or_else(|_| imp.getattr("pyc_magic_number_token"))?
@@ -127,9 +140,9 @@ impl Stock {
         (same && dict.len() == 2).then_some(path)
     }
 
-    /// `marshal.loads`.
-    pub fn loads<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.loads.bind(py)
+    /// `_compile_bytecode(data, name, bytecode_path, source_path)`, which unmarshals.
+    pub fn compile_bytecode<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.compile_bytecode.bind(py)
     }
 
     /// Whether the user wants bytecode with the source's hash compared with the source: PEP 552,
@@ -144,20 +157,5 @@ impl Stock {
         let py = source.py();
         let args = (&self.hash_key, source);
         Ok(self.imp.bind(py).call_method1(intern!(py, "source_hash"), args)?.cast_into()?)
-    }
-
-    /// Whether this is a code object.
-    pub fn is_code(&self, object: &Bound<'_, PyAny>) -> bool {
-        object.get_type().is(&self.code_type)
-    }
-
-    /// `_imp._fix_co_filename`: bytecode may have been compiled elsewhere.
-    pub fn fix_co_filename(
-        &self,
-        code: &Bound<'_, PyAny>,
-        source: &Bound<'_, PyString>,
-    ) -> PyResult<()> {
-        let fix = intern!(code.py(), "_fix_co_filename");
-        self.imp.bind(code.py()).call_method1(fix, (code, source)).map(drop)
     }
 }
