@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _imp
 import functools
+import gc
 import importlib._bootstrap_external as bootstrap
 import importlib.util
 import marshal
@@ -291,6 +292,7 @@ def interpreter_kept() -> Iterator[None]:
     mask = os.umask(0o022)
     with ExitStack() as undo:
         undo.callback(os.umask, mask)
+        undo.callback(gc.enable if gc.isenabled() else gc.disable)
         for owner, name, value in places:
             undo.enter_context(swapped(owner, name, value))
         yield

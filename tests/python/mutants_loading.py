@@ -14,6 +14,8 @@ LOADER = "SourceLoader"
 COPY = Subject("copy", lambda: patched({(LOADER, "get_code"): rebuilt(LOADER, "get_code")}))
 
 # Pieces of importlib's source in which mistakes are made.
+PATH = "source_path = self.get_filename(fullname)"
+COMPILE = "self.source_to_code(source_bytes, source_path)"
 WHERE = "bytecode_path = cache_from_source(source_path)"
 STATS = "st = self.path_stats(source_path)"
 TIME = "source_mtime = int(st['mtime'])"
@@ -113,4 +115,22 @@ MUTANTS = [
           f"NotImplementedError\n{WHERE}")),
     _code("the flags are those of the start", (WHERE,
           "bytecode_path = cache_from_source(source_path, optimization='')")),
+    _code("the name is not compared", (PATH, "source_path = self.path")),
+    _code("the path is made str", (PATH, f"{PATH}\nsource_path = str(source_path)")),
+    _code("data is read by itself", (READ, "data = FileLoader.get_data(self, bytecode_path)")),
+    _code("stats are read by itself",
+          (STATS, "st = SourceFileLoader.path_stats(self, source_path)")),
+    _code("a subclass does not compile",
+          (COMPILE, "SourceLoader.source_to_code(self, source_bytes, source_path)")),
+    _code("a subclass does not write",
+          (WRITE, "SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)")),
+    _code("files are opened by itself",
+          (READ, "with _io.FileIO(bytecode_path, 'r') as file: data = file.read()")),
+    _code("a pyc is unmarshalled by itself", (UNMARSHAL,
+          f"if len(bytes_data) > 20: __import__('marshal').loads(bytes_data)\n{UNMARSHAL}")),
+    _code("the collector stays off", (PATH, f"{PATH}\n__import__('gc').disable()")),
+    _code("the collector is put on", (UNMARSHAL, f"__import__('gc').enable()\n{UNMARSHAL}")),
+    _code("the collector stays off after errors", (UNMARSHAL,
+          "gc, on = __import__('gc'), __import__('gc').isenabled()\ngc.disable()\n"
+          f"marshal.loads(bytes_data)\nif on: gc.enable()\n{UNMARSHAL}")),
 ]  # fmt: skip

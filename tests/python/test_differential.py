@@ -1,4 +1,4 @@
-"""Every module of a real environment and of the whole standard library: spec by spec and code by code as stock.
+"""Every module of a real environment and of the standard library: spec and code as stock.
 
 Each comparison runs in a child, where stock and fastpath answer the same questions side by side.
 """

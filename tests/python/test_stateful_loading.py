@@ -1,0 +1,163 @@
+"""Random lives of a source and its pyc, hypothesis leading: each load is what stock makes of it.
+
+At every question fastpath loads first; then the files are put back as they were and stock's own
+``get_code`` loads. Code or exception, and all files afterwards, must be equal in every mode: no
+freshness is a licence to load what stock would not.
+"""
+
+from __future__ import annotations
+
+import _imp
+import os
+import shutil
+import sys
+import tempfile
+import types
+from contextlib import ExitStack
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from loading import MOMENT, Loads, code_picture, external, files_picture, interpreter_kept
+from mutants_loading import MUTANTS
+from oracle import differing, exception_picture
+from subjects import Subject, ours
+from test_stateful import EXAMPLES, STEPS
+from world import world
+
+STOCK: Any = vars(external.SourceLoader)["get_code"]
+assert isinstance(STOCK, types.FunctionType), "stock must have been kept before install()"
+
+TEXTS = ["x = 1\n", "x = 2\n", "x = 33\n", "def f(): return 1\n", "x = (\n", ""]
+name = st.sampled_from(["a", "b"])
+text = st.sampled_from(TEXTS)
+moment = st.sampled_from([MOMENT, MOMENT + 0.5, MOMENT + 1, 2**32 + 3, -1.5])
+
+
+class Lives(RuleBasedStateMachine):
+    """Two sources whose files change; loads in between."""
+
+    subject: Subject
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.undo = ExitStack()
+        base = Path(tempfile.mkdtemp(prefix="fastpath-loads-"))
+        self.undo.callback(shutil.rmtree, base, ignore_errors=True)
+        self.undo.enter_context(interpreter_kept())
+        self.undo.enter_context(self.subject.active())
+        self.loads = Loads(self.undo.enter_context(world(base / "here")))
+        self.base = base
+        for n in ("a", "b"):
+            self.edit(n, TEXTS[0], MOMENT)
+
+    def teardown(self) -> None:
+        self.undo.close()
+
+    @rule(n=name, t=text, when=moment)
+    def edit(self, n: str, t: str, when: float) -> None:
+        self.loads.source(t, f"d/{n}.py", when)
+
+    @rule(n=name, when=moment)
+    def touch(self, n: str, when: float) -> None:
+        if os.path.exists(self.loads.at(f"d/{n}.py")):
+            self.loads.touch(f"d/{n}.py", when)
+
+    @rule(n=name)
+    def delete_source(self, n: str) -> None:
+        Path(self.loads.at(f"d/{n}.py")).unlink(missing_ok=True)
+
+    @rule(n=name)
+    def delete_pyc(self, n: str) -> None:
+        Path(self.loads.cache(f"d/{n}.py")).unlink(missing_ok=True)
+
+    @rule(n=name, t=st.sampled_from(TEXTS[:4]), when=moment, size=st.sampled_from([0, 6, 7]))
+    def replace_pyc(self, n: str, t: str, when: float, size: int) -> None:
+        self.loads.pyc(self.loads.stamped(t, int(when), size), f"d/{n}.py")
+
+    @rule(n=name, source=st.sampled_from(TEXTS[:3]), checked=st.booleans())
+    def replace_pyc_by_hash(self, n: str, source: str, checked: bool) -> None:
+        self.loads.pyc(self.loads.hashed(source, "x = 'hashed'\n", checked), f"d/{n}.py")
+
+    @rule(n=name, at=st.integers(0, 60), value=st.integers(0, 255), cut=st.booleans())
+    def damage_pyc(self, n: str, at: int, value: int, cut: bool) -> None:
+        """In the header only, but for cuts: what garbage unmarshals to may take all memory."""
+        path = Path(self.loads.cache(f"d/{n}.py"))
+        if path.exists():
+            data = path.read_bytes()
+            at = at if cut else at % 16
+            self.loads.pyc(
+                data[:at] + (b"" if cut else bytes([value]) + data[at + 1 :]), f"d/{n}.py"
+            )
+
+    @rule(one=name, other=name)
+    def exchange_pycs(self, one: str, other: str) -> None:
+        path = Path(self.loads.cache(f"d/{one}.py"))
+        if path.exists():
+            self.loads.pyc(path.read_bytes(), f"d/{other}.py")
+
+    @rule(writing=st.booleans(), check=st.sampled_from(["default", "always", "never"]))
+    def change_settings(self, writing: bool, check: str) -> None:
+        sys.dont_write_bytecode = not writing
+        vars(_imp)["check_hash_based_pycs"] = check
+
+    @rule(place=st.sampled_from([None, "cache", "far/cache"]))
+    def change_prefix(self, place: str | None) -> None:
+        sys.pycache_prefix = place and self.loads.at(place)
+
+    @rule(n=name)
+    def load(self, n: str) -> None:
+        root, kept = self.loads.world.root, self.base / "kept"
+        shutil.copytree(root, kept, symlinks=True)
+        said = self._answer(SourceFileLoader.get_code, n)
+        # Put back in place, for the working directory and the paths are these.
+        for entry in list(root.iterdir()):
+            shutil.rmtree(entry)
+        shutil.copytree(kept, root, symlinks=True, dirs_exist_ok=True)
+        shutil.rmtree(kept)
+        true = self._answer(STOCK, n)
+        problems = list(differing(true, said, n))
+        assert not problems, "\n".join(problems)
+
+    def _answer(self, get_code: Any, n: str) -> object:
+        loader = SourceFileLoader(n, self.loads.at(f"d/{n}.py"))
+        try:
+            answer = code_picture(get_code(loader, n))
+        except Exception as error:
+            answer = exception_picture(error)
+        return [answer, files_picture(str(self.loads.world.root))]
+
+
+def play(subject: Subject, examples: int = EXAMPLES, shrinking: bool = True) -> None:
+    """Play random lives with `subject` loading; raises what hypothesis found."""
+    run_state_machine_as_test(
+        type("Lives", (Lives,), {"subject": subject}),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=STEPS,
+            phases=(Phase.generate, Phase.shrink) if shrinking else (Phase.generate,),
+            deadline=None,
+            database=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "subject", [ours("strict", "serial"), ours("sealed", "auto")], ids=lambda s: s.name
+)
+def test_loads_what_stock_loads(subject: Subject) -> None:
+    play(subject)
+
+
+@pytest.mark.parametrize("kind", ["a hash is never compared", "a stale hash becomes a time"])
+def test_it_can_fail(kind: str) -> None:
+    mutant = next(m for m in MUTANTS if m.name == kind)
+    with pytest.raises((AssertionError, Flaky)):
+        play(mutant.subject(), examples=300, shrinking=False)
