@@ -10,6 +10,7 @@ use std::ffi::CString;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyDict, PyType};
 
 /// `native`, made anew as a built-in of `class`; its module's name is that of `original`.
@@ -63,12 +64,16 @@ pub fn as_function<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     const SOURCE: &str =
         "lambda f: lambda cls, fullname, path, target: f(cls, fullname, path, target)";
+    static OUTER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = native.py();
     let [name, qualname] = [original.getattr("__name__")?, original.getattr("__qualname__")?];
-    // Not by `compile`, which asks whether its argument is an AST: the first to ask makes all the classes
-    // of `_ast`, a quarter of an interpreter's start.
-    let outer = py.import("builtins")?.call_method1("eval", (SOURCE, PyDict::new(py)))?;
-    let inner = outer.call1((native,))?;
+    // Compiled once, for both bodies. Not by `compile`, which asks whether its argument is an AST: the first
+    // to ask makes all the classes of `_ast`, a quarter of an interpreter's start.
+    let outer = OUTER.get_or_try_init(py, || {
+        let eval = py.import("builtins")?.getattr("eval")?;
+        Ok::<_, PyErr>(eval.call1((SOURCE, PyDict::new(py)))?.unbind())
+    })?;
+    let inner = outer.bind(py).call1((native,))?;
     let names = PyDict::new(py);
     names.set_item("co_name", &name)?;
     names.set_item("co_qualname", &qualname)?;
