@@ -45,22 +45,24 @@ try:
  _start()
 except BaseException as e: exec({_FAILED!r})
 """
-# The same for a .pth line, which is compiled at every start, in a virtual environment twice (up
-# to 3.13 `site` reads its .pth files twice): so it is short, it acts once, and what tells a failure
-# costs 7 µs as a string, more than 50 where it was compiled each time. It loads the native module
-# from its file as an import would have, without the package around it and without a search, which
-# together take as long as all the rest. `sitedir` is a local of `site` that even 3.15 keeps for
-# such lines. Where the file is not there any more, the import system is asked.
+# The same for a .pth line. Parsing it costs more than loading the native module, at every start,
+# and in a virtual environment twice (up to 3.13 `site` reads its .pth files twice): so it acts once
+# and has few tokens, at 5000 instructions each, and what follows on a failure is a string. It loads
+# the native module from its file as an import would have, without the package around it and without
+# a search. `sitedir` is a local of `site` that even 3.15 keeps for such lines. Where that fails, as
+# the file is not there any more, the import system is asked.
 _PTH_HOOK = """\
 try:
- try:
-  from _frozen_importlib import _load as f
-  from _frozen_importlib_external import spec_from_file_location as s
-  f(s({name!r},sitedir+{file!r}))._start()
- except Exception:
-  from {name} import _start as f
-  f()
-except BaseException as e: exec({failed!r})
+ import _frozen_importlib_external as x
+ x._bootstrap._load(x.spec_from_file_location({name!r},sitedir+{file!r}))._start()
+except BaseException as e: exec({otherwise!r})
+"""
+_OTHERWISE = f"""\
+try:
+ if not isinstance(e, Exception): raise
+ from fastpath._native import _start
+ _start()
+except BaseException as e: exec({_FAILED!r})
 """
 
 PTH_NAME = "fastpath.pth"
@@ -80,7 +82,7 @@ def pth_text() -> str:
     """Return fastpath.pth: the mark and one import line."""
     name = _native.__name__
     file = f"/fastpath/{Path(_native.__file__).name}"
-    hook = _PTH_HOOK.format(name=name, file=file, failed=_FAILED)
+    hook = _PTH_HOOK.format(name=name, file=file, otherwise=_OTHERWISE)
     return f"{MARK}import sys; {name!r} in sys.modules or exec({hook!r})\n"
 
 

@@ -65,7 +65,8 @@ impl Options {
 
     /// From the environment alone.
     pub fn from_environment(py: Python<'_>) -> Self {
-        let variable = |name: &str| if ignores_environment(py) { None } else { read(name) };
+        let ignored = ignores_environment(py);
+        let variable = |name: &str| if ignored { None } else { read(name) };
         DEBUG.store(variable("FASTPATH_DEBUG").is_some_and(|v| v != "0"), Ordering::Relaxed);
         let disabled = match variable("FASTPATH").as_deref() {
             Some("0") => true,

@@ -64,26 +64,28 @@ pub fn as_function<'py>(
     parameters: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = native.py();
-    let name: String = native.getattr("__name__")?.extract()?;
-    let signature: String = native.getattr("__text_signature__")?.extract()?;
-    let body = format!(" def {name}{signature}: return native({parameters})");
-    let source = format!("def around(native):\n{body}\n return {name}");
-    let builtins = py.import("builtins")?;
-    let file = original.getattr("__code__")?.getattr("co_filename")?;
-    let code = builtins.call_method1("compile", (source, file, "exec"))?;
-    let namespace = PyDict::new(py);
-    builtins.call_method1("exec", (code, &namespace))?;
-    let inner = namespace.as_any().get_item("around")?.call1((native,))?;
-    let [code, defaults, closure] = ["__code__", "__defaults__", "__closure__"];
+    let [name, qualname] = [original.getattr("__name__")?, original.getattr("__qualname__")?];
+    // Not by `compile`, which asks whether its argument is an AST: the first to ask makes all the classes of
+    // `_ast`, a quarter of an interpreter's start.
+    let source = format!("lambda f: lambda {parameters}: f({parameters})");
+    let outer = py.import("builtins")?.getattr("eval")?.call1((source, PyDict::new(py)))?;
+    let inner = outer.call1((native,))?;
+    let names = PyDict::new(py);
+    names.set_item("co_name", &name)?;
+    names.set_item("co_filename", original.getattr("__code__")?.getattr("co_filename")?)?;
+    if py.version_info() >= (3, 11) {
+        names.set_item("co_qualname", &qualname)?;
+    }
     // Debuggers tell importlib's frames by their globals.
     let function = inner.get_type().call1((
-        inner.getattr(code)?,
+        inner.getattr("__code__")?.call_method("replace", (), Some(&names))?,
         original.getattr("__globals__")?,
         name,
-        inner.getattr(defaults)?,
-        inner.getattr(closure)?,
+        original.getattr("__defaults__")?,
+        inner.getattr("__closure__")?,
     ))?;
-    for name in ["__qualname__", "__module__", "__doc__"] {
+    function.setattr("__qualname__", qualname)?;
+    for name in ["__module__", "__doc__"] {
         function.setattr(name, original.getattr(name)?)?;
     }
     Ok(function)

@@ -14,32 +14,36 @@ use pyo3::prelude::*;
 /// `PyBUF_READ` of `Include/object.h`: pyo3 has it from 3.11 on only.
 const PYBUF_READ: c_int = 0x100;
 
-/// What `function` makes of these bytes, which it gets as a view among the arguments that `with` gives.
+/// What `function` makes of these bytes from `start` on, which it gets as a view among the arguments that `with` gives.
 ///
 /// It must be importlib's own, which keeps no view of what it unmarshals. But a traceback keeps the frame, and the
-/// frame the view: so the view is released before this returns, and whoever looks at it there is told so.
+/// frame the view: so the view is released before the bytes go, and whoever looks at it there is told so.
 ///
 /// # Errors
 /// What it raises, and what a hook that hears of it raises.
 pub fn call<'py, A: PyCallArgs<'py>>(
     function: &Bound<'py, PyAny>,
-    bytes: &[u8],
+    bytes: Box<[u8]>,
+    start: usize,
     with: impl FnOnce(Bound<'py, PyAny>) -> A,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = function.py();
-    // SAFETY: the view reads `bytes`, which are borrowed until this function returns, by when it is released and
-    // reads nothing more. Reading needs no mutable access, whatever the pointer's type.
+    // SAFETY: the view reads `bytes`, which live until it is released, and for ever where it cannot be. Reading needs
+    // no mutable access, whatever the pointer's type.
     let view = unsafe {
-        let start = bytes.as_ptr().cast_mut().cast();
-        let view = ffi::PyMemoryView_FromMemory(start, bytes.len() as ffi::Py_ssize_t, PYBUF_READ);
+        let part = &bytes[start..];
+        let first = part.as_ptr().cast_mut().cast();
+        let view = ffi::PyMemoryView_FromMemory(first, part.len() as ffi::Py_ssize_t, PYBUF_READ);
         Bound::from_owned_ptr_or_err(py, view)?
     };
     let result = {
         let _rest = Rest::begin(py);
         function.call1(with(view.clone()))
     };
-    // Refused only to whoever has the bytes in use, which nobody has: then it is better to stop than to go on.
-    view.call_method0(intern!(py, "release")).expect("nobody reads what was unmarshalled");
+    // Refused while somebody uses the bytes.
+    if view.call_method0(intern!(py, "release")).is_err() {
+        std::mem::forget(bytes);
+    }
     result
 }
 

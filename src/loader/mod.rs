@@ -183,8 +183,8 @@ impl Loader {
         }
         self.ahead.of_module(finder, fullname, path, &file.bytes[pyc::HEADER..]);
         let began = Instant::now();
-        let marshalled = &file.bytes[pyc::HEADER..];
-        let code = at_rest::call(self.stock.compile_bytecode(py), marshalled, |view| {
+        let function = self.stock.compile_bytecode(py);
+        let code = at_rest::call(function, file.bytes, pyc::HEADER, |view| {
             (view, fullname, bytecode, source)
         });
         let took = began.elapsed().as_nanos() as u64;

@@ -245,6 +245,17 @@ def test_child_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
         _verify.verify()
 
 
+def test_start_does_not_make_the_classes_of_ast(each_python: Python, tmp_path: Path) -> None:
+    # `compile` makes them when first called, which takes longer than all the rest of our start.
+    venv = make_venv(tmp_path / "venv", each_python)
+    assert venv.fastpath("enable").returncode == 0
+    code = (
+        "there = lambda: 'AST' in [kind.__name__ for kind in object.__subclasses__()]\n"
+        "print(there()); compile('', '', 'exec'); print(there())"
+    )
+    assert venv.run("-c", code).stdout == "False\nTrue\n"
+
+
 def test_leftover_after_uninstallation_is_silent(each_python: Python, tmp_path: Path) -> None:
     venv = make_venv(tmp_path / "venv", each_python)
     assert venv.fastpath("enable").returncode == 0
