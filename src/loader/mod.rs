@@ -168,16 +168,14 @@ impl Loader {
         let loaded = without_gil::run(py, || index.load(path, Path::new(bytecode)));
         let Some(Loaded { source: stat, bytecode: file }) = loaded else { return Ok(None) };
         let compared = match Claim::of(&file.bytes, self.magic) {
-            Some(Claim::Hash { hash, checked }) if self.stock.compares_hashes(py, checked)? => {
-                if self.hash_of(py, index, path)? != Some(hash) {
-                    return Ok(None);
-                }
-                true
-            }
-            Some(Claim::Hash { .. }) => false,
-            Some(claim) if claim.fits(&stat) => false,
-            _ => return Ok(None),
+            Some(claim @ Claim::Timestamp { .. }) if claim.fits(&stat) => Some(false),
+            Some(Claim::Hash { hash, checked }) => match self.stock.compares_hashes(py, checked) {
+                Some(true) => (self.hash_of(py, index, path)? == Some(hash)).then_some(true),
+                uncompared => uncompared,
+            },
+            _ => None,
         };
+        let Some(compared) = compared else { return Ok(None) };
         if !self.may_open(py, bytecode)? || (compared && !self.may_open(py, source)?) {
             return Ok(None);
         }

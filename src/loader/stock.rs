@@ -146,10 +146,14 @@ impl Stock {
     }
 
     /// Whether the user wants bytecode with the source's hash compared with the source: PEP 552,
-    /// `--check-hash-based-pycs`.
-    pub fn compares_hashes(&self, py: Python<'_>, checked: bool) -> PyResult<bool> {
-        let policy = self.imp.bind(py).getattr(intern!(py, "check_hash_based_pycs"))?;
-        Ok(!policy.eq("never")? && (checked || policy.eq("always")?))
+    /// `--check-hash-based-pycs`. None where somebody has put there what is no setting.
+    pub fn compares_hashes(&self, py: Python<'_>, checked: bool) -> Option<bool> {
+        let setting = self.imp.bind(py).getattr(intern!(py, "check_hash_based_pycs")).ok()?;
+        match setting.cast_exact::<PyString>().ok()?.to_str().ok()? {
+            "never" => Some(false),
+            "always" => Some(true),
+            _ => Some(checked),
+        }
     }
 
     /// `_imp.source_hash` of a source, with this interpreter's key.
