@@ -5,6 +5,7 @@
 
 mod explain;
 mod options;
+mod switches;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::finder::{Finder, Natives, without_gil};
 use crate::loader::Loader;
 use crate::probe::{self, Prober};
 use options::Options;
+use switches::Switches;
 
 /// The finder, once there has been one. It outlives `uninstall`: a namespace package may hold our
 /// `_get_spec`, which then calls stock's.
@@ -172,18 +174,31 @@ fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
         find_spec: wrap_pyfunction!(find_spec, &module)?.into_any(),
         get_spec: wrap_pyfunction!(get_spec, &module)?.into_any(),
     };
-    finder.put_in_place(py, &natives)?;
-    let native = wrap_pyfunction!(get_code, &module)?;
-    let loader = Loader::new(py).and_then(|l| l.put_in_place(py, native.as_any()).map(|()| l));
-    if let Err(reason) = &loader {
-        options::debug(py, &format!("loading is left to stock: {reason}"));
+    let switches = Switches::now();
+    finder.look_ahead(switches.ahead);
+    if switches.finding {
+        finder.put_in_place(py, &natives)?;
     }
-    let loader = loader.ok();
+    let native = wrap_pyfunction!(get_code, &module)?;
+    let loader =
+        if switches.loading { loader(py, native.as_any(), switches.resting) } else { None };
     let installed = Arc::new(Installed { finder, loader, options });
     let former = FINDER.lock().unwrap_or_else(PoisonError::into_inner).replace(installed);
     drop(former);
     ACTIVE.store(true, Ordering::Release);
     Ok(())
+}
+
+/// A loader in the place of stock's; none where loading is left to stock.
+fn loader(py: Python<'_>, native: &Bound<'_, PyAny>, rests: bool) -> Option<Loader> {
+    let loader = Loader::new(py, rests).and_then(|loader| {
+        loader.put_in_place(py, native)?;
+        Ok(loader)
+    });
+    if let Err(reason) = &loader {
+        options::debug(py, &format!("loading is left to stock: {reason}"));
+    }
+    loader.ok()
 }
 
 /// Make this interpreter's imports go through fastpath. See the stubs for the whole story.
@@ -412,6 +427,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("uninstall", wrap_pyfunction!(uninstall, module)?)?;
     module.setattr("is_installed", wrap_pyfunction!(is_installed, module)?)?;
     module.setattr("_start", wrap_pyfunction!(_start, module)?)?;
+    module.setattr("_switch", wrap_pyfunction!(switches::_switch, module)?)?;
     module.setattr("stats", wrap_pyfunction!(stats, module)?)?;
     module.setattr("probe", wrap_pyfunction!(probe_paths, module)?)?;
     module.setattr("backends", wrap_pyfunction!(backends, module)?)?;

@@ -21,7 +21,7 @@ use crate::candidates::{self, Candidate, Suffixes};
 use crate::fact::Fact;
 use crate::probe::{Backend, Prober, Tally};
 use crate::table::{Directory, Table};
-pub use ahead::{Dialect, Scene};
+pub use ahead::{Dialect, LookAhead, Scene};
 pub use loading::Loaded;
 use shelf::Shelf;
 
@@ -201,6 +201,7 @@ pub struct Index {
     born: Instant,
     /// Whether any directory was slow to read.
     met_slow: AtomicBool,
+    ahead: LookAhead,
     shelf: Mutex<Shelf>,
 }
 
@@ -218,8 +219,14 @@ impl Index {
             passes: AtomicU64::new(0),
             born: Instant::now(),
             met_slow: AtomicBool::new(false),
+            ahead: LookAhead::default(),
             shelf: Mutex::default(),
         }
+    }
+
+    /// Looks ahead there, instead of where the filesystem is slow.
+    pub fn look_ahead_where(&mut self, ahead: LookAhead) {
+        self.ahead = ahead;
     }
 
     /// The suffixes it looks for.
@@ -346,7 +353,7 @@ impl Index {
 
     /// These directories, which were asked about before, as they are now.
     fn stat_again(&self, dirs: &[Arc<Directory>]) -> Vec<Fact> {
-        if !self.has_met_slow() {
+        if !self.may_look_ahead() {
             return self.stat_dirs(dirs);
         }
         let began = Instant::now();

@@ -44,7 +44,31 @@ class Stats(TypedDict):
     listings: int
     """Directories listed."""
     reads: int
-    """Files read."""
+    """Files read: bytecode, and sources where their hash decides."""
+    loaded: int
+    """Modules whose code we loaded."""
+    load_asked: int
+    """Modules whose code was left to stock importlib (no bytecode, an old one, foreign methods)."""
+    ahead_steps: int
+    """Rounds of look-ahead: what is imported next, what that imports, and so on."""
+    ahead_refreshes: int
+    """Batches that asked once more about files fetched ahead, as the kernel forgot them."""
+    ahead_files: int
+    """Bytecode files fetched ahead."""
+    ahead_bytes: int
+    """Their size in bytes."""
+    ahead_used_files: int
+    """Files fetched ahead that were then loaded."""
+    ahead_used_bytes: int
+    """Their size in bytes."""
+    find_seconds: float
+    """Time spent on finding, stock importlib's part included."""
+    stat_seconds: float
+    """Time spent on the stats of sources that were loaded."""
+    read_seconds: float
+    """Time spent on reading."""
+    unmarshal_seconds: float
+    """Time spent on making code objects of what was read."""
 
 @type_check_only
 class ConsultedEntry(TypedDict):
@@ -123,3 +147,6 @@ def _start() -> bool:
     -E or -I) and tells whether fastpath is active. Never raises; silent unless FASTPATH_DEBUG
     asks.
     """
+
+def _switch(part: str, on: bool) -> None:
+    """Switch a part on or off for the next ``install``; for benches and tests."""

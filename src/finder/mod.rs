@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
 use crate::candidates::{Candidate, INIT};
-use crate::index::{Answer, Freshness, Index, Pass, Run};
+use crate::index::{Answer, Freshness, Index, LookAhead, Pass, Run};
 use crate::probe::Backend;
 use crate::table::Directory;
 pub use named::as_function;
@@ -72,6 +72,11 @@ impl Finder {
     /// Puts these bodies in the place of stock's.
     pub fn put_in_place(&mut self, py: Python<'_>, natives: &Natives<'_>) -> PyResult<()> {
         self.stock.replace(py, natives)
+    }
+
+    /// Where to look ahead; it is where the filesystem is slow unless this is called.
+    pub fn look_ahead(&mut self, ahead: LookAhead) {
+        self.index.look_ahead_where(ahead);
     }
 
     /// Puts stock's bodies back.

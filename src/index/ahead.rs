@@ -33,6 +33,18 @@ const SOURCE: &str = ".py";
 /// No further step is begun when so much time has passed: the next module goes on from there.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// Where to look ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LookAhead {
+    /// Nowhere.
+    Never,
+    /// In directories that were slow to read.
+    #[default]
+    WhereSlow,
+    /// Everywhere, for whoever wants to test it on a fast filesystem.
+    Always,
+}
+
 /// How an interpreter compiles, and what it calls the result.
 #[derive(Debug)]
 pub struct Dialect {
@@ -146,7 +158,7 @@ impl Index {
         let file = |dir: &Arc<Directory>| {
             let state = dir.state();
             let Names::Listed(names) = &state.names else { return None };
-            if !state.slow {
+            if !(state.slow || self.ahead == LookAhead::Always) {
                 return None;
             }
             if may_be_package(names, name) {

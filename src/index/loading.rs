@@ -29,7 +29,7 @@ impl Index {
         let source = fact.stat().copied();
         let stated = Instant::now();
         count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
-        if self.has_met_slow() {
+        if self.may_look_ahead() {
             self.refresh_if_forgotten(stated - began);
         }
         let bytecode = self.fetched(bytecode).or_else(|| self.read_whole(bytecode));

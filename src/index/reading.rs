@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Index, Pass, count};
+use super::{Index, LookAhead, Pass, count};
 use crate::fact::{Fact, Generation, Stat};
 use crate::probe::{CASE_SENSITIVE, Listing};
 use crate::table::{Directory, NameSet, Names};
@@ -81,16 +81,22 @@ impl Index {
         slow
     }
 
-    /// Whether any directory was slow to read so far: while none was, there is nothing to look ahead for.
+    /// Whether look-ahead may be worth something: any directory was slow to read so far.
     #[must_use]
-    pub fn has_met_slow(&self) -> bool {
-        self.met_slow.load(Ordering::Relaxed)
+    pub fn may_look_ahead(&self) -> bool {
+        match self.ahead {
+            LookAhead::Never => false,
+            LookAhead::WhereSlow => self.met_slow.load(Ordering::Relaxed),
+            LookAhead::Always => true,
+        }
     }
 
     /// Whether the directory in which this file lies was slow to read.
     #[must_use]
-    pub fn is_slow_at(&self, file: &Path) -> bool {
-        self.has_met_slow() && file.parent().is_some_and(|dir| self.directory(dir).state().slow)
+    pub fn is_worth_looking_ahead(&self, file: &Path) -> bool {
+        self.may_look_ahead()
+            && (self.ahead == LookAhead::Always
+                || file.parent().is_some_and(|dir| self.directory(dir).state().slow))
     }
 
     /// Reads these directories: their generations in one batch, then their names in one.

@@ -46,7 +46,7 @@ impl Ahead {
         source: &Path,
         marshalled: &[u8],
     ) {
-        if !finder.index().is_slow_at(source) {
+        if !finder.index().is_worth_looking_ahead(source) {
             return;
         }
         let py = name.py();
@@ -64,7 +64,7 @@ impl Ahead {
 
     /// Something was imported by code that runs: fetches what else that code will import, once.
     pub fn of_frame(&self, py: Python<'_>, finder: &Finder) {
-        if !finder.index().has_met_slow() {
+        if !finder.index().may_look_ahead() {
             return;
         }
         let Some(dialect) = self.dialect(py) else { return };

@@ -23,6 +23,7 @@ const PYBUF_READ: c_int = 0x100;
 /// What it raises, and what a hook that hears of it raises.
 pub fn call<'py, A: PyCallArgs<'py>>(
     function: &Bound<'py, PyAny>,
+    rests: bool,
     bytes: Box<[u8]>,
     start: usize,
     with: impl FnOnce(Bound<'py, PyAny>) -> A,
@@ -37,7 +38,7 @@ pub fn call<'py, A: PyCallArgs<'py>>(
         Bound::from_owned_ptr_or_err(py, view)?
     };
     let result = {
-        let _rest = Rest::begin(py);
+        let _rest = rests.then(|| Rest::begin(py));
         function.call1(with(view.clone()))
     };
     // Refused while somebody uses the bytes.

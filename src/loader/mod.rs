@@ -38,6 +38,8 @@ pub struct Loader {
     /// `-v` wants to be told every step: stock tells it.
     verbose: bool,
     ahead: Ahead,
+    /// Whether the collector rests while it unmarshals.
+    rests: bool,
     counters: Counters,
 }
 
@@ -60,11 +62,11 @@ struct Counters {
 }
 
 impl Loader {
-    /// A loader for this interpreter, not yet in place.
+    /// A loader for this interpreter, not yet in place. With `rests`, no collection begins while it unmarshals.
     ///
     /// # Errors
     /// An interpreter that is not one of those we know, or whose code somebody else opens (PEP 578).
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
+    pub fn new(py: Python<'_>, rests: bool) -> PyResult<Self> {
         if open_code::is_hooked(py) {
             return Err(PyRuntimeError::new_err("a hook opens code here (PEP 578)"));
         }
@@ -80,6 +82,7 @@ impl Loader {
             magic,
             verbose: flags.getattr("verbose")?.extract::<i32>()? != 0,
             sys: sys.unbind(),
+            rests,
             counters: Counters::default(),
             stock,
         })
@@ -182,7 +185,7 @@ impl Loader {
         self.ahead.of_module(finder, fullname, path, &file.bytes[pyc::HEADER..]);
         let began = Instant::now();
         let function = self.stock.compile_bytecode(py);
-        let code = at_rest::call(function, file.bytes, pyc::HEADER, |view| {
+        let code = at_rest::call(function, self.rests, file.bytes, pyc::HEADER, |view| {
             (view, fullname, bytecode, source)
         });
         let took = began.elapsed().as_nanos() as u64;
