@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyList, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 
 use super::named;
 use super::watch::Plain;
@@ -28,8 +28,8 @@ pub struct Stock {
     /// `FileFinder._loaders`, by place in the order of suffixes.
     loaders: Vec<(String, Py<PyAny>)>,
     loader_details: Py<PyTuple>,
-    /// Whether `FileFinder.__init__` has been seen to set just what we know of.
-    init_is_known: OnceLock<bool>,
+    /// What `FileFinder.__init__` has been seen to set; none if that is not just what we know of.
+    pattern: OnceLock<Option<Py<PyDict>>>,
 }
 
 /// A class's dictionary, a name in it, and the value it had.
@@ -107,7 +107,7 @@ impl Stock {
             hooks,
             loaders,
             loader_details: loader_details.unbind(),
-            init_is_known: OnceLock::new(),
+            pattern: OnceLock::new(),
             path_finder: path_finder.unbind(),
             file_finder: file_finder.unbind(),
         })
@@ -210,41 +210,56 @@ impl Stock {
         path: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let class = self.file_finder.bind(py);
-        if self.init_is_known.get() == Some(&true) {
+        if let Some(Some(pattern)) = self.pattern.get() {
             let finder = class.call_method1(intern!(py, "__new__"), (class,))?;
-            for (name, value) in self.attributes(path)? {
-                finder.setattr(name, value)?;
-            }
+            finder.setattr(intern!(py, "__dict__"), self.attributes(pattern.bind(py), path)?)?;
             return Ok(finder);
         }
         let details = self.loader_details.bind(py);
         let args: Vec<_> = std::iter::once(path.clone()).chain(details.iter()).collect();
         let finder = class.call1(PyTuple::new(py, args)?)?;
-        let expected = PyDict::new(py);
-        for (name, value) in self.attributes(path)? {
-            expected.set_item(name, value)?;
-        }
         let shown = finder.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
-        let same = shown.eq(&expected)? && shown.keys().eq(expected.keys())?;
         // Whoever comes second has seen the same.
-        let _ = self.init_is_known.set(same);
+        let _ = self.pattern.set(self.pattern_of(&shown, path)?);
         Ok(finder)
+    }
+
+    /// A copy of what `FileFinder.__init__` sets, if it is what we know of.
+    fn pattern_of(
+        &self,
+        shown: &Bound<'_, PyDict>,
+        path: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<Py<PyDict>>> {
+        let py = shown.py();
+        let expected = PyDict::new(py);
+        let loaders = self.loaders.iter().map(|(suffix, class)| (suffix, class));
+        expected.set_item(intern!(py, "_loaders"), PyList::new(py, loaders)?)?;
+        expected.set_item(intern!(py, "path"), path)?;
+        expected.set_item(intern!(py, "_path_mtime"), -1)?;
+        for names in [intern!(py, "_path_cache"), intern!(py, "_relaxed_path_cache")] {
+            expected.set_item(names, PySet::empty(py)?)?;
+        }
+        let same = shown.eq(&expected)? && shown.keys().eq(expected.keys())?;
+        same.then(|| shown.copy().map(Bound::unbind)).transpose()
     }
 
     /// The attributes of a new `FileFinder`, in the order in which `__init__` sets them.
     fn attributes<'py>(
         &self,
+        pattern: &Bound<'py, PyDict>,
         path: &Bound<'py, PyAny>,
-    ) -> PyResult<[(&Bound<'py, PyString>, Bound<'py, PyAny>); 5]> {
+    ) -> PyResult<Bound<'py, PyDict>> {
         let py = path.py();
-        let loaders = self.loaders.iter().map(|(suffix, class)| (suffix, class));
-        Ok([
-            (intern!(py, "_loaders"), PyList::new(py, loaders)?.into_any()),
-            (intern!(py, "path"), path.clone()),
-            (intern!(py, "_path_mtime"), PyInt::new(py, -1).into_any()),
-            (intern!(py, "_path_cache"), PySet::empty(py)?.into_any()),
-            (intern!(py, "_relaxed_path_cache"), PySet::empty(py)?.into_any()),
-        ])
+        let made = pattern.copy()?;
+        if let Some(loaders) = pattern.get_item(intern!(py, "_loaders"))? {
+            let loaders = loaders.cast_into::<PyList>()?;
+            made.set_item(intern!(py, "_loaders"), loaders.get_slice(0, loaders.len()))?;
+        }
+        made.set_item(intern!(py, "path"), path)?;
+        for names in [intern!(py, "_path_cache"), intern!(py, "_relaxed_path_cache")] {
+            made.set_item(names, PySet::empty(py)?)?;
+        }
+        Ok(made)
     }
 
     /// The directory of this finder, if it is a `FileFinder` that does what every `FileFinder` does.
