@@ -10,6 +10,7 @@ mod ahead;
 mod loading;
 mod lookup;
 mod reading;
+mod run;
 mod shelf;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::probe::{Backend, Prober, Tally};
 use crate::table::{Directory, Table};
 pub use ahead::{Dialect, LookAhead, Scene};
 pub use loading::Loaded;
+pub use run::Run;
 use shelf::Shelf;
 
 /// At most one part in this many of the elapsed time goes to re-checking earlier directories.
@@ -80,25 +82,6 @@ pub enum Answer {
     Absent,
     /// It cannot be told from here: stock importlib decides.
     Ask,
-}
-
-/// Directories that are searched in order: consecutive path entries.
-#[derive(Debug)]
-pub struct Run {
-    /// Names this run in the table of answers; 0 is a run of one, whose answers are not kept: its
-    /// directory's names are as quick.
-    id: u32,
-    dirs: Box<[Arc<Directory>]>,
-    /// When earlier directories may be re-checked next, in nanoseconds of the index's life.
-    due: AtomicU64,
-}
-
-impl Run {
-    /// The directories, in order.
-    #[must_use]
-    pub fn dirs(&self) -> &[Arc<Directory>] {
-        &self.dirs
-    }
 }
 
 /// One lookup's way through the index: what it has just read needs no second check.
@@ -256,7 +239,7 @@ impl Index {
     #[must_use]
     pub fn run(&self, dirs: Vec<Arc<Directory>>) -> Run {
         let id = if dirs.len() == 1 { 0 } else { self.runs.fetch_add(1, Ordering::Relaxed) + 1 };
-        Run { id, dirs: dirs.into(), due: AtomicU64::new(0) }
+        Run::new(id, dirs)
     }
 
     /// The beginning of a lookup.

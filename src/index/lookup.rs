@@ -37,7 +37,12 @@ impl Index {
     ) -> Answer {
         let stem = StemHash::of(name);
         let mut portions = Vec::new();
-        for entry in 0..run.dirs.len() {
+        let digest = run.digest(self.table.epoch(), self.table.trust());
+        let entries: &mut dyn Iterator<Item = usize> = match &digest {
+            Some(digest) => &mut digest.entries(stem),
+            None => &mut (0..run.dirs.len()),
+        };
+        for entry in entries {
             match self.look_in(pass, &run.dirs[entry..], name, stem, grounds) {
                 Verdict::Nothing => {}
                 Verdict::Portion => portions.push(entry),

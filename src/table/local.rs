@@ -29,6 +29,23 @@ pub enum Names {
     Gone,
 }
 
+impl Names {
+    /// How many are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Listed(names) => names.len(),
+            _ => 0,
+        }
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// What is known of a directory at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct State {

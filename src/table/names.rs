@@ -29,6 +29,11 @@ impl NameSet {
         self.stems.contains(&stem.0)
     }
 
+    /// The hash of every name's stem, once.
+    pub fn stems(&self) -> impl Iterator<Item = StemHash> {
+        self.stems.iter().copied().map(StemHash)
+    }
+
     /// What the listing said of this very name.
     #[must_use]
     pub fn kind(&self, name: &[u8]) -> Option<Kind> {
@@ -49,7 +54,7 @@ impl NameSet {
 }
 
 /// The hash of a module name, made once per lookup and asked of every directory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StemHash(u64);
 
 impl StemHash {

@@ -2,8 +2,8 @@
 //! index is staler than it promises.
 //!
 //! Each lookup of a history is put to several indexes at once, which have seen the same past: strict
-//! ones (with the memory of a run, and with runs of one, by different engines), one in `auto`, one
-//! that is sealed and told before each lookup.
+//! ones (with the memory of a run, short and long, and with runs of one, by different engines), one in `auto`,
+//! one that is sealed and told before each lookup.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ use proptest::test_runner::TestRunner;
 use crate::bed::{Bed, Ours, age, set_back};
 use crate::oracle::{Spec, file_finder, is_tangled, path_finder};
 
+/// Empty directories behind those of the path, which change no answer, but make it long.
+const PADDING: usize = 20;
 /// Directories of the path; one more, besides, is where links may lead.
 const DIRS: usize = 3;
 const NAMES: [&str; 4] = ["m", "n", "o", "p"];
@@ -116,10 +118,10 @@ fn swap(bed: &Bed, one: &Path, other: &Path) -> std::io::Result<()> {
 
 /// The indexes that see a history.
 struct Witnesses {
-    strict: [Ours; 2],
+    strict: [Ours; 3],
     alone: Vec<Ours>,
     auto: Ours,
-    told: Ours,
+    told: [Ours; 2],
 }
 
 impl Witnesses {
@@ -128,11 +130,14 @@ impl Witnesses {
         let single = |dir: &PathBuf| {
             Ours::new(Backend::Only(Engine::Serial), Freshness::Strict, std::slice::from_ref(dir))
         };
+        let padding = (0..PADDING).map(|i| bed.dir(&format!("padding/{i}")));
+        let long: Vec<_> = bed.dirs.iter().cloned().chain(padding).collect();
+        let long = |freshness| Ours::new(Backend::Auto, freshness, &long);
         Self {
-            strict: [bed.strict(), bed.index(ring, Freshness::Strict)],
+            strict: [bed.strict(), bed.index(ring, Freshness::Strict), long(Freshness::Strict)],
             alone: bed.dirs.iter().map(single).collect(),
             auto: bed.index(Backend::Only(Engine::Threads), Freshness::Auto),
-            told: bed.index(Backend::Auto, Freshness::Sealed),
+            told: [bed.index(Backend::Auto, Freshness::Sealed), long(Freshness::Sealed)],
         }
     }
 
@@ -157,9 +162,11 @@ impl Witnesses {
         let answer = self.auto.find(name);
         let fits_auto = fits(&answer) || is_only_shadowed(bed, name, &answer, &right);
         prop_assert!(fits_auto, "auto: {name}: {answer:?}, not {right:?}");
-        self.told.index.invalidate();
-        let answer = self.told.find(name);
-        prop_assert!(fits(&answer), "told: {name}: {answer:?}, not {right:?}");
+        for ours in &self.told {
+            ours.index.invalidate();
+            let answer = ours.find(name);
+            prop_assert!(fits(&answer), "told: {name}: {answer:?}, not {right:?}");
+        }
         Ok(())
     }
 }
