@@ -10,7 +10,7 @@ mod switches;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -31,9 +31,40 @@ static ACTIVE: AtomicBool = AtomicBool::new(false);
 
 struct Installed {
     finder: Finder,
-    /// None where loading is left to stock.
-    loader: Option<Loader>,
+    /// Made when something is found that it could load, as a process that imports nothing shall not pay for
+    /// it; none in it where loading is left to stock.
+    loader: OnceLock<Option<Loader>>,
+    is_loader_begun: AtomicBool,
     options: Options,
+}
+
+impl Installed {
+    /// The loader, put in the place of stock's when this is first called; none where loading is left to stock, and while
+    /// another thread is about to put it there.
+    fn loader(&self, py: Python<'_>) -> Option<&Loader> {
+        if let Some(loader) = self.loader.get() {
+            return loader.as_ref();
+        }
+        let switches = Switches::now();
+        // Not within the lock: making it runs Python, which may let another thread come here.
+        if !switches.loading || self.is_loader_begun.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let put_in_place = || {
+            let module = PyModule::new(py, "fastpath._native")?;
+            let native = wrap_pyfunction!(get_code, &module)?;
+            let loader = Loader::new(py, switches.resting)?;
+            // Known before it is called.
+            if let Some(loader) = self.loader.get_or_init(|| Some(loader)) {
+                loader.put_in_place(py, native.as_any())?;
+            }
+            Ok(())
+        };
+        if let Err::<(), PyErr>(reason) = put_in_place() {
+            options::debug(py, &format!("loading is left to stock: {reason}"));
+        }
+        self.loader.get_or_init(|| None).as_ref()
+    }
 }
 
 fn current() -> Option<Arc<Installed>> {
@@ -71,16 +102,19 @@ fn find_spec<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     guarded(
         args.py(),
-        |Installed { finder, loader, .. }| match arguments(args, kwargs)? {
+        |installed| match arguments(args, kwargs)? {
             Some([Some(cls), Some(name), path, target]) => {
+                let (py, finder) = (cls.py(), &installed.finder);
                 let path = path.filter(|path| !path.is_none());
                 let spec = finder.find_spec(&cls, &name, path.as_ref(), target.as_ref())?;
-                if let Some(loader) = loader {
-                    loader.look_ahead(cls.py(), finder);
+                if !spec.is_none()
+                    && let Some(loader) = installed.loader(py)
+                {
+                    loader.look_ahead(py, finder);
                 }
                 Ok(spec)
             }
-            _ => finder.stock().call_find_spec(args, kwargs),
+            _ => installed.finder.stock().call_find_spec(args, kwargs),
         },
         |Installed { finder, .. }| finder.stock().call_find_spec(args, kwargs),
     )
@@ -115,11 +149,11 @@ fn get_code<'py>(
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let stocks = |installed: &Installed| {
-        let loader = installed.loader.as_ref().expect("a native body is made for a loader only");
-        loader.call_stock(args, kwargs)
+        let loader = installed.loader.get().and_then(Option::as_ref);
+        loader.expect("a native body is made by a loader only").call_stock(args, kwargs)
     };
     let ours = |installed: &Installed| {
-        if let (Some(loader), None, 2) = (&installed.loader, kwargs, args.len()) {
+        if let (Some(Some(loader)), None, 2) = (installed.loader.get(), kwargs, args.len()) {
             let (this, name) = (args.get_item(0)?, args.get_item(1)?);
             if let Some(code) = loader.get_code(&installed.finder, &this, &name)? {
                 return Ok(code);
@@ -179,26 +213,16 @@ fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
     if switches.finding {
         finder.put_in_place(py, &natives)?;
     }
-    let native = wrap_pyfunction!(get_code, &module)?;
-    let loader =
-        if switches.loading { loader(py, native.as_any(), switches.resting) } else { None };
-    let installed = Arc::new(Installed { finder, loader, options });
+    let installed = Arc::new(Installed {
+        finder,
+        loader: OnceLock::new(),
+        is_loader_begun: AtomicBool::new(false),
+        options,
+    });
     let former = FINDER.lock().unwrap_or_else(PoisonError::into_inner).replace(installed);
     drop(former);
     ACTIVE.store(true, Ordering::Release);
     Ok(())
-}
-
-/// A loader in the place of stock's; none where loading is left to stock.
-fn loader(py: Python<'_>, native: &Bound<'_, PyAny>, rests: bool) -> Option<Loader> {
-    let loader = Loader::new(py, rests).and_then(|loader| {
-        loader.put_in_place(py, native)?;
-        Ok(loader)
-    });
-    if let Err(reason) = &loader {
-        options::debug(py, &format!("loading is left to stock: {reason}"));
-    }
-    loader.ok()
 }
 
 /// Make this interpreter's imports go through fastpath. See the stubs for the whole story.
@@ -206,7 +230,12 @@ fn loader(py: Python<'_>, native: &Bound<'_, PyAny>, rests: bool) -> Option<Load
 #[pyo3(signature = (*, backend="auto", freshness="auto", cache="auto"))]
 fn install(py: Python<'_>, backend: &str, freshness: &str, cache: &str) -> PyResult<bool> {
     let options = Options::new(py, backend, freshness, cache)?;
-    Ok(install_with(py, options))
+    let done = install_with(py, options);
+    if let (true, Some(installed)) = (done, current()) {
+        // Who asks for it has something to import.
+        installed.loader(py);
+    }
+    Ok(done)
 }
 
 fn install_with(py: Python<'_>, options: Options) -> bool {
@@ -247,7 +276,7 @@ fn uninstall(py: Python<'_>) -> PyResult<()> {
     if ACTIVE.swap(false, Ordering::AcqRel)
         && let Some(installed) = current()
     {
-        if let Some(loader) = &installed.loader {
+        if let Some(Some(loader)) = installed.loader.get() {
             loader.take_out(py)?;
         }
         installed.finder.take_out(py)?;
@@ -275,8 +304,11 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let installed = current();
     let (counts, tally) = installed.as_ref().map(|i| i.finder.index().counts()).unwrap_or_default();
     let asked = installed.as_ref().map_or(0, |i| i.finder.asked());
-    let load =
-        installed.as_ref().and_then(|i| i.loader.as_ref()).map(Loader::counts).unwrap_or_default();
+    let load = installed
+        .as_ref()
+        .and_then(|i| i.loader.get()?.as_ref())
+        .map(Loader::counts)
+        .unwrap_or_default();
     for (name, value) in [
         ("lookups", counts.lookups),
         ("hit", counts.hit),

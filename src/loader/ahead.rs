@@ -51,7 +51,7 @@ impl Ahead {
         }
         let py = name.py();
         let Ok(name) = name.extract::<String>() else { return };
-        let Some(dialect) = self.dialect(py) else { return };
+        let Some(dialect) = self.dialect(py, finder) else { return };
         let Some(imports) = bytecode::imports(marshalled, dialect.opcodes) else { return };
         let is_package = source.file_stem().is_some_and(|stem| stem == "__init__");
         let package = match (is_package, name.rsplit_once('.')) {
@@ -67,16 +67,16 @@ impl Ahead {
         if !finder.index().may_look_ahead() {
             return;
         }
-        let Some(dialect) = self.dialect(py) else { return };
+        let Some(dialect) = self.dialect(py, finder) else { return };
         if let Ok(Some((package, imports))) = self.imports_of_frame(py, dialect) {
             self.look(py, finder, dialect, &package, &imports);
         }
     }
 
     /// How this interpreter compiles, if a sample proves that we know.
-    fn dialect(&self, py: Python<'_>) -> Option<&Dialect> {
+    fn dialect(&self, py: Python<'_>, finder: &Finder) -> Option<&Dialect> {
         let dialect = self.dialect.as_ref()?;
-        let proven = || reads_sample(py, dialect).unwrap_or(false);
+        let proven = || reads_sample(finder, py, dialect).unwrap_or(false);
         self.is_understood.get_or_init(proven).then_some(dialect)
     }
 
@@ -167,20 +167,19 @@ fn constant_of(value: &Bound<'_, PyAny>) -> Constant {
     }
 }
 
-/// Whether what this interpreter compiles is what we read.
-fn reads_sample(py: Python<'_>, dialect: &Dialect) -> PyResult<bool> {
-    const SAMPLE: &str = "import a.b\ntry:\n from ..c import d, e\nexcept ImportError: pass\n";
-    let compile = py.import("builtins")?.getattr("compile")?;
-    let code = compile.call1((SAMPLE, "<sample>", "exec"))?;
+/// Whether code of this interpreter is what we read: of a function of importlib's own we know what it imports.
+/// (To compile a sample would cost more than all the rest: the first to call `compile` makes the classes of `_ast`.)
+fn reads_sample(finder: &Finder, py: Python<'_>, dialect: &Dialect) -> PyResult<bool> {
+    let sample = finder.stock().path_finder.bind(py).getattr("find_distributions")?;
+    let code = sample.getattr("__code__")?;
     let bytes = py.import("marshal")?.call_method1("dumps", (code,))?.cast_into::<PyBytes>()?;
-    let import = |level: u32, name: &str, from: &[&str]| Import {
-        level,
-        name: name.into(),
-        from: from.iter().map(|name| (*name).into()).collect(),
+    let expected = Import {
+        level: 0,
+        name: "importlib.metadata".into(),
+        from: vec!["MetadataPathFinder".into()],
     };
-    let expected = [import(0, "a.b", &[]), import(2, "c", &["d", "e"])];
     let read = bytecode::imports(bytes.as_bytes(), dialect.opcodes);
-    Ok(read.is_some_and(|read| read == expected))
+    Ok(read.is_some_and(|read| read == [expected]))
 }
 
 fn modules(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
