@@ -10,6 +10,7 @@ the child of a fork. The program's exit status stays its own. Used by ``_run``.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -72,17 +73,20 @@ class _Report:
         ahead = _ahead(self._before, fastpath.stats())
         modules = sorted(self._times.modules.values(), key=lambda module: -module.own)
         try:
-            if self._stream is not None:
-                print(render(modules, ahead, stock=self._is_stock), file=self._stream)
             if self._json_path is not None:
                 import json
 
                 told = as_json(modules, ahead, stock=self._is_stock)
                 _write(self._json_path, json.dumps(told, indent=1) + "\n")
         except Problem as problem:
-            print(f"fastpath: error: {problem}", file=self._stream)
-        except (OSError, ValueError):
-            pass  # the program closed standard error, or whoever read it has gone
+            self._say(f"fastpath: error: {problem}")
+        self._say(render(modules, ahead, stock=self._is_stock))
+
+    def _say(self, text: str) -> None:
+        # There may be no standard error, or the program closed it, or its reader has gone.
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                print(text, file=self._stream)
 
 
 def render(modules: list[Module], ahead: dict[str, int], *, stock: bool) -> str:
