@@ -28,8 +28,8 @@ _EPILOGS = {
     "status": "example: python -m fastpath status --json",
     "explain": "example: python -m fastpath explain django.db sqlalchemy",
     "run": (
-        "examples: python -m fastpath run --backend threads manage.py check\n"
-        "          python -m fastpath run --times --json times.json -m http.server --help\n\n"
+        "example: python -m fastpath run --backend threads manage.py check\n"
+        "         python -m fastpath run --times --json times.json -m http.server --help\n\n"
         "exit codes: the program's own; 2 invalid arguments, or the script cannot be opened"
     ),
 }
@@ -48,7 +48,8 @@ _DESCRIPTIONS = {
     "explain": (
         "Tell how each name is found: the path entries consulted, where each answer came from "
         "(table, listing, probe, or stock importlib), the filesystem questions and microseconds "
-        "it cost. Nothing is executed: parents of a dotted name are followed by their specs, not "
+        "it cost; and of a source, whether its bytecode is up to date, who loads it, and at what "
+        "cost. Nothing is executed: parents of a dotted name are followed by their specs, not "
         "imported. A package that changes its __path__ when it runs is told as it lies on disk."
     ),
     "run": (
@@ -205,12 +206,12 @@ def _run_status(options: argparse.Namespace) -> int:
 
 
 def _run_explain(options: argparse.Namespace) -> int:
-    explanations = _explain.explain(options.names)
+    told = _explain.explain(options.names)
     if options.json:
-        print(json.dumps(explanations))
+        print(json.dumps([_explain.as_json(explained) for explained in told]))
     else:
-        print("\n\n".join(map(_explain.render, explanations)))
-    _explain.check(explanations)
+        print("\n\n".join(map(_explain.render, told)))
+    _explain.check(told)
     return 0
 
 
