@@ -13,23 +13,24 @@ import importlib.util
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import fastpath
 
-State = Literal[
-    "fresh",
-    "stale by time",
-    "stale by size",
-    "hash-checked, fresh",
-    "hash-checked, stale",
-    "hash-unchecked",
-    "other magic number",
-    "not understood",
-    "unreadable",
-    "missing",
-    "not named",
-]
+if TYPE_CHECKING:
+    _State = Literal[
+        "fresh",
+        "stale by time",
+        "stale by size",
+        "hash-checked, fresh",
+        "hash-checked, stale",
+        "hash-unchecked",
+        "other magic number",
+        "not understood",
+        "unreadable",
+        "missing",
+        "not named",
+    ]
 _GOOD = ("fresh", "hash-checked, fresh", "hash-unchecked")
 _HEADER = 16  # PEP 552: magic, flags, and 8 bytes of time and size, or of hash
 
@@ -38,7 +39,7 @@ class Bytecode(TypedDict):
     """A source module's bytecode file, and who makes the module's code, in microseconds."""
 
     path: str | None
-    state: State
+    state: _State
     loaded_by: Literal["fastpath", "stock"]
     """Who makes the code of an import; only fastpath's costs are known."""
     why_stock: str | None
@@ -74,7 +75,7 @@ def _path(source: str) -> str | None:
         return None
 
 
-def _state(path: Path, source: Path) -> State:
+def _state(path: Path, source: Path) -> _State:
     try:
         head = path.read_bytes()[:_HEADER]
         stat = source.stat()
@@ -96,7 +97,7 @@ def _state(path: Path, source: Path) -> State:
     return "fresh"
 
 
-def _state_by_hash(expected: bytes, source: Path, *, checked: bool) -> State:
+def _state_by_hash(expected: bytes, source: Path, *, checked: bool) -> _State:
     # --check-hash-based-pycs overrules what the file says of itself.
     setting = _imp.check_hash_based_pycs
     if setting == "never" or not (checked or setting == "always"):

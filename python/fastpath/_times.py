@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from fastpath._native import Stats
 
+    _Loaded = Literal["fastpath", "stock", "extension", "other", "namespace", "found", "not found"]
     _Name = Callable[[Any], object]
     _End = Callable[["_Span", Any], None]
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 # passes them by when it looks for the code that imports: as all must for ours.
 _IMPORTLIB = "<frozen importlib._bootstrap_external>"
 
-Loaded = Literal["fastpath", "stock", "extension", "other", "namespace", "found", "not found"]
 _WITHOUT_CODE = ("namespace", "found", "not found")
 
 
@@ -47,7 +47,7 @@ class Module:
     def __init__(self, name: str) -> None:
         """Open the account of the module of this full name."""
         self.name = name
-        self.loaded: Loaded = "not found"
+        self.loaded: _Loaded = "not found"
         self.cumulative = self.find = self.stat = self.read = self.unmarshal = self.execute = 0
 
     @property
