@@ -203,6 +203,35 @@ def test_threads_have_their_own_accounts(shared_venv: Venv, place: Path) -> None
         assert module["cumulative_ms"] >= module["self_ms"] - 1e-9
 
 
+AHEAD = """
+import sys
+from fastpath import _native, _run
+_native._switch("look-ahead-always", True)
+_run.main(["run", *sys.argv[1:]])
+"""
+
+
+def test_look_ahead_sees_the_program_as_without(shared_venv: Venv, place: Path) -> None:
+    compiled(shared_venv, place)
+    (place / "looks.py").write_text(
+        "import fastpath, json\n"
+        "before = fastpath.stats()\n"
+        "import leaf, pack\n"
+        "after = fastpath.stats()\n"
+        "names = ('files', 'used_files', 'bytes', 'used_bytes')\n"
+        "print(json.dumps({n: after['ahead_' + n] - before['ahead_' + n] for n in names}))\n"
+    )
+    env, told = {"PYTHONPATH": str(place)}, place / "times.json"
+    plain = shared_venv.run("-c", AHEAD, place / "looks.py", env=env)
+    timed = shared_venv.run("-c", AHEAD, "--times", "--json", told, place / "looks.py", env=env)
+    assert timed.stdout == plain.stdout
+    within = json.loads(plain.stdout)
+    assert within["used_files"] == 3, "it was not looked ahead at all"
+    ahead = json.loads(told.read_text())["ahead"]
+    assert all(ahead[name] >= within[name] for name in within)
+    assert f"look-ahead: {ahead['files']} files, {ahead['used_files']} used, " in timed.stderr
+
+
 def test_module_as_program_and_relative_file(shared_venv: Venv, place: Path) -> None:
     code = "import os, leaf; os.chdir('/')"
     (place / "moves.py").write_text(code)
