@@ -27,13 +27,22 @@ _OPTIONS = ("--backend", "--freshness")
 _MISSING = "what to run is missing: SCRIPT, -m MODULE or -c CODE (see --help)"
 
 
+class Asked(NamedTuple):
+    """The options of ``run`` itself: what ``install()`` is called with, and what is told."""
+
+    settings: dict[str, str]
+    times: bool = False
+    stock: bool = False
+    json: str | None = None
+
+
 class Program(NamedTuple):
-    """What to run, with which arguments, under which settings of ``install()``."""
+    """What to run, with which arguments, under which options."""
 
     kind: Literal["script", "module", "code"]
     target: str
     arguments: list[str]
-    settings: dict[str, str]
+    asked: Asked
 
 
 def main(arguments: list[str]) -> int:
@@ -42,8 +51,10 @@ def main(arguments: list[str]) -> int:
         program = parse(arguments[1:])
         if program is None:
             return _help()
-        _install(program.settings)
+        _install(program.asked)
         run = _prepared(program)
+        if program.asked.times:
+            _begin_times(program.asked.json)
     except Problem as problem:
         return report(problem)
     _with_own_tracebacks(run)
@@ -56,6 +67,7 @@ def parse(arguments: list[str]) -> Program | None:
     Raises Problem (exit code 2) for an unknown option or when nothing is to be run.
     """
     settings: dict[str, str] = {}
+    asked = Asked(settings)
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -64,15 +76,29 @@ def parse(arguments: list[str]) -> Program | None:
             return None
         if option in _OPTIONS:
             settings[option[2:]] = value if equals else _operand(option, rest)
-        elif word == "-m":
-            return Program("module", _operand(word, rest), rest, settings)
-        elif word == "-c":
-            return Program("code", _operand(word, rest), rest, settings)
+        elif option == "--json":
+            asked = asked._replace(json=value if equals else _operand(option, rest))
+        elif word == "--times":
+            asked = asked._replace(times=True)
+        elif word == "--stock":
+            asked = asked._replace(stock=True)
+        elif word in ("-m", "-c"):
+            kind: Literal["module", "code"] = "module" if word == "-m" else "code"
+            return Program(kind, _operand(word, rest), rest, _checked(asked))
         elif word.startswith("-"):
             raise Problem(f"run: unknown option {word} (see --help)", USAGE)
         else:
-            return Program("script", word, rest, settings)
+            return Program("script", word, rest, _checked(asked))
     raise Problem(f"run: {_MISSING}", USAGE)
+
+
+def _checked(asked: Asked) -> Asked:
+    if not asked.times and (asked.stock or asked.json is not None):
+        option = "--stock" if asked.stock else "--json"
+        raise Problem(f"run: {option} goes with --times (see --help)", USAGE)
+    if asked.stock and asked.settings:
+        raise Problem(f"run: --{next(iter(asked.settings))} means nothing with --stock", USAGE)
+    return asked
 
 
 def _operand(option: str, rest: list[str]) -> str:
@@ -87,14 +113,23 @@ def _help() -> int:
     return cli(["run", "--help"])
 
 
-def _install(settings: dict[str, str]) -> None:
+def _install(asked: Asked) -> None:
     import fastpath
 
+    if asked.stock:
+        fastpath.uninstall()  # where the environment has it enabled
+        return
     try:
         # False (FASTPATH=0, or an interpreter we do not know) means stock: the program runs.
-        fastpath.install(**settings)  # type: ignore[arg-type]  # install() checks the values
+        fastpath.install(**asked.settings)  # type: ignore[arg-type]  # install() checks the values
     except (TypeError, ValueError) as error:
         raise Problem(f"run: {error}", USAGE) from error
+
+
+def _begin_times(json: str | None) -> None:
+    from fastpath import _timetable
+
+    _timetable.begin(None if json is None else _absolute(json))
 
 
 def _prepared(program: Program) -> Callable[[], None]:

@@ -11,6 +11,20 @@ from fastpath import _settings, _startup
 from fastpath._problem import Problem
 from fastpath._text import table
 
+# The counters by what they are about; those in no group are told at the end.
+_GROUPS = {
+    "finding": ("lookups", "hit", "revalidated", "miss", "stale", "asked"),
+    "loading": ("loaded", "load_asked"),
+    "filesystem": (
+        *("batches", "probes_serial", "probes_threads", "probes_uring", "listings", "reads"),
+    ),
+    "look-ahead": (
+        *("ahead_steps", "ahead_refreshes", "ahead_files", "ahead_used_files"),
+        *("ahead_bytes", "ahead_used_bytes"),
+    ),
+}
+_SECONDS = "_seconds"
+
 
 class Value(TypedDict):
     """One setting, and whether an argument, a variable or the default decided it."""
@@ -30,6 +44,7 @@ class Status(TypedDict):
     settings: dict[str, Value]
     backends: dict[str, str | None]
     counters: dict[str, int]
+    seconds: dict[str, float]
 
 
 def gather() -> Status:
@@ -47,6 +62,9 @@ def gather() -> Status:
         settings={name: _value(name, stats, active) for name in _settings.VARIABLES},
         backends=dict(fastpath.backends()),
         counters={name: n for name, n in stats.items() if type(n) is int},
+        seconds={
+            name.removesuffix(_SECONDS): n for name, n in stats.items() if isinstance(n, float)
+        },
     )
 
 
@@ -73,8 +91,20 @@ def render(status: Status) -> str:
         for name, why in status["backends"].items()
     ]
     lines = _ragged(rows)
-    counters = [(f"  {name}", str(count)) for name, count in status["counters"].items()]
-    return "\n".join([*lines, "counters of this process", *table(counters, frozenset({1}))])
+    return "\n".join([*lines, "counters of this process", *_counters(status)])
+
+
+def _counters(status: Status) -> list[str]:
+    left = {name: str(count) for name, count in status["counters"].items()}
+    groups = {title: {name: left.pop(name) for name in names} for title, names in _GROUPS.items()}
+    groups["other"] = left
+    groups["time, ms"] = {name: f"{s * 1e3:.3f}" for name, s in status["seconds"].items()}
+    rows = [
+        (title if index == 0 else "", name, value)
+        for title, values in groups.items()
+        for index, (name, value) in enumerate(values.items())
+    ]
+    return [f"  {line}" for line in table(rows, frozenset({2}))]
 
 
 def _value(setting: str, stats: dict[str, object], active: bool) -> Value:

@@ -119,7 +119,9 @@ def test_end_is_the_same(shared_venv: Venv, tmp_path: Path, what: str, how: str)
     program = ["prog.py"] if how == "script" else ["-m", "prog"]
     stock, ours = both(shared_venv, tmp_path, program)
     assert (ours.returncode, ours.stdout) == (stock.returncode, stock.stdout)
-    assert ours.stderr == stock.stderr
+    # Where stock was left to compile, its `get_code` was called by ours: docs/semantics.md.
+    added = '  File "<frozen importlib._bootstrap_external>", line 1, in get_code\n'
+    assert ours.stderr.replace(added, "") == stock.stderr
 
 
 @pytest.mark.parametrize("program", [["prog.py"], ["-m", "prog"]], ids=["script", "module"])

@@ -91,7 +91,18 @@ def test_an_empty_variable_is_an_unset_one(shared_venv: Venv) -> None:
 def test_text_lines_up(venv: Venv) -> None:
     venv.pth.write_text(MARK)
     lines = venv.fastpath("status").stdout.splitlines()
-    head, counters = lines[: lines.index("counters of this process")], lines[-11:]
+    at = lines.index("counters of this process")
+    head, counters = lines[:at], lines[at + 1 :]
     assert {line[:11].rstrip() for line in head} >= {"version", "enabled", "backend", "engine"}
     assert all(line[9:11] == "  " and line[11] != " " for line in head)
     assert len({len(line) for line in counters}) == 1
+    titles = [line[2:14].strip() for line in counters if line[2] != " "]
+    assert titles == ["finding", "loading", "filesystem", "look-ahead", "time, ms"]
+    told = json.loads(venv.fastpath("status", "--json").stdout)
+    assert len(counters) == len(told["counters"]) + len(told["seconds"])
+
+
+def test_seconds_are_those_of_the_stats(shared_venv: Venv) -> None:
+    told = status(shared_venv)
+    assert set(told["seconds"]) == {"find", "stat", "read", "unmarshal"}
+    assert set(told["seconds"].values()) == {0.0}
