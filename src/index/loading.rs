@@ -30,7 +30,7 @@ impl Index {
         let stated = Instant::now();
         count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
         if self.may_look_ahead() {
-            self.refresh_if_forgotten(stated - began);
+            self.refresh_if_forgotten(stated - began, Some(bytecode));
         }
         let bytecode = self.fetched(bytecode).or_else(|| self.read_whole(bytecode));
         count(&self.counters.read_ns, stated.elapsed().as_nanos() as usize);
@@ -39,7 +39,7 @@ impl Index {
 
     /// What look-ahead has fetched of this file, if that is what is there now.
     fn fetched(&self, path: &Path) -> Option<Content> {
-        let content = self.shelf().take(path)?;
+        let content = self.shelf().take(path, Instant::now())?;
         let now = self.prober.stat(&[path]).pop()?;
         let now = now.stat()?;
         let same =
