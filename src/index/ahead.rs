@@ -148,10 +148,11 @@ impl Index {
         &self,
         scene: &Scene,
         path: &Dirs,
-        names: Vec<String>,
+        mut names: Vec<String>,
     ) -> (Vec<Wanted>, Vec<String>) {
         let (mut now, mut later) = (Vec::new(), Vec::new());
-        let waiting: HashSet<String> = names.iter().cloned().collect();
+        let mut waiting = HashSet::new();
+        names.retain(|name| waiting.insert(name.clone()));
         let home_of = |package: &str| match scene.packages.get(package) {
             Some(dirs) => Some(dirs.iter().map(|dir| self.directory(dir)).collect()),
             None => self.shelf().home(package),
@@ -417,4 +418,39 @@ fn absolute(import: &Import, package: &str) -> Option<String> {
 
 fn tail(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(_, tail)| tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_a_helper_does_not_finish_is_done_again() {
+        let is_first = AtomicBool::new(true);
+        let a = || {
+            assert!(!is_first.swap(false, Ordering::Relaxed), "the helper's");
+            1
+        };
+        assert_eq!(together(a, || 2), (1, 2));
+        let both = together(|| 1, || together(|| 2, || 3));
+        assert_eq!(both, (1, (2, 3)));
+    }
+
+    #[test]
+    fn an_import_asks_for_packages_first_and_never_beyond_the_top() {
+        let names = |level, name: &str, from: &[&str], package| {
+            let from = from.iter().map(ToString::to_string).collect();
+            names_of(&Import { level, name: name.into(), from }, package).join(" ")
+        };
+        assert_eq!(names(0, "a.b", &[], "p"), "a a.b");
+        assert_eq!(names(0, "a.b", &["c", "*"], "p"), "a a.b a.b.c");
+        assert_eq!(names(1, "", &["c"], "p.q"), "p p.q p.q.c");
+        assert_eq!(names(2, "a", &["c"], "p.q"), "p p.a p.a.c");
+        for (level, package) in [(1, ""), (2, "p"), (3, "p.q"), (u32::MAX, "p.q")] {
+            assert_eq!(names(level, "a", &["c"], package), "", "{level}, {package}");
+        }
+        assert_eq!(names(0, "", &["c"], "p"), "");
+    }
 }

@@ -141,3 +141,118 @@ impl Shelf {
         files.chain(dirs).map(Path::to_owned).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fact::Stat;
+
+    const SLOW: Duration = Duration::from_millis(1);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn content(bytes: usize) -> Content {
+        Content { stat: Stat::default(), bytes: vec![0; bytes].into() }
+    }
+
+    /// A shelf on which these were put.
+    fn shelf(names: &[&str], now: Instant) -> Shelf {
+        let mut shelf = Shelf::default();
+        for name in names {
+            assert!(shelf.is_new(name));
+            let source = Path::new("/d").join(name);
+            assert!(shelf.put(PathBuf::from(name), source, content(100), now));
+        }
+        shelf
+    }
+
+    fn full(now: Instant) -> Shelf {
+        shelf(&["a", "b", "c", "d"], now)
+    }
+
+    #[test]
+    fn room_is_what_is_left() {
+        let now = Instant::now();
+        let mut shelf = shelf(&["a"], now);
+        assert!(!shelf.put("b".into(), "".into(), content(MOST_BYTES - 99), now));
+        assert!(shelf.put("b".into(), "".into(), content(MOST_BYTES - 100), now));
+        assert_eq!(shelf.room(), 0);
+        assert_eq!(shelf.take(Path::new("a"), now), Some(content(100)));
+        assert!(shelf.put("a".into(), "".into(), content(60), now));
+        assert!(shelf.put("a".into(), "".into(), content(40), now), "in its own place");
+        assert_eq!(shelf.room(), 60);
+    }
+
+    #[test]
+    fn what_is_not_wanted_for_long_goes_and_may_be_looked_after_again() {
+        let now = Instant::now();
+        let mut shelf = shelf(&["a", "b"], now);
+        shelf.settle("a".into(), [].into());
+        assert_eq!(shelf.take(Path::new("x"), now + PATIENCE), None);
+        assert!(!shelf.is_new("a") && shelf.home("a").is_some());
+        let late = now + PATIENCE + SECOND;
+        assert_eq!(shelf.take(Path::new("a"), late), Some(content(100)), "wanted after all");
+        assert_eq!(shelf.take(Path::new("x"), late), None);
+        assert_eq!(shelf.take(Path::new("b"), late), None);
+        assert_eq!(shelf.room(), MOST_BYTES as u64);
+        assert!(shelf.is_new("a") && shelf.home("a").is_none());
+    }
+
+    #[test]
+    fn names_are_bounded_and_may_be_given_back() {
+        let mut shelf = Shelf::default();
+        assert!(shelf.is_new("x") && !shelf.is_new("x"));
+        shelf.forget(&["x".into(), "y".into()]);
+        assert!(shelf.is_new("x"));
+        (0..2 * MOST_NAMES).for_each(|at| assert!(shelf.is_new(&at.to_string())));
+        assert!(shelf.attempted.len() <= MOST_NAMES);
+    }
+
+    #[test]
+    fn everything_is_asked_for_when_the_kernel_forgot() {
+        let began = Instant::now();
+        let mut shelf = full(began);
+        let mut asks = |took, at| shelf.is_to_be_refreshed(took, None, began + at);
+        assert!(!asks(Duration::from_micros(100), SECOND), "that was quick");
+        assert!(!asks(SLOW, KEPT / 2), "it cannot have forgotten yet");
+        assert!(asks(SLOW, SECOND));
+        assert!(!asks(SLOW, SECOND + KEPT / 2), "just done");
+        assert!(asks(SLOW, 2 * SECOND));
+        shelf.put("e".into(), "".into(), content(1), began + 3 * SECOND);
+        let mut asks = |at| shelf.is_to_be_refreshed(SLOW, None, began + at);
+        assert!(!asks(3 * SECOND + KEPT / 2), "something was just fetched");
+        assert!(asks(4 * SECOND));
+    }
+
+    #[test]
+    fn few_files_are_not_worth_it() {
+        let began = Instant::now();
+        let mut shelf = shelf(&["a", "b", "c"], began);
+        assert!(!shelf.is_to_be_refreshed(SLOW, None, began + SECOND));
+    }
+
+    /// It is slow to ask for the first time, and for a directory that nobody has refreshed.
+    #[test]
+    fn only_a_file_that_is_here_shows_that_refreshing_is_in_vain() {
+        let began = Instant::now();
+        let mut shelf = full(began);
+        let at = |round: u32| began + SECOND * round;
+        for round in 1..9 {
+            assert!(!shelf.is_to_be_refreshed(SLOW, Some(Path::new("x")), at(round)));
+            assert!(shelf.is_to_be_refreshed(SLOW, None, at(round)), "{round}");
+            assert!(!shelf.is_to_be_refreshed(SLOW, None, at(round) + KEPT / 2));
+        }
+        let here = Some(Path::new("a"));
+        for round in 10..10 + MOST_IN_VAIN {
+            assert!(shelf.is_to_be_refreshed(SLOW, here, at(round)), "{round}");
+            assert!(!shelf.is_to_be_refreshed(SLOW, here, at(round) + KEPT / 2));
+        }
+        assert!(!shelf.is_to_be_refreshed(SLOW, here, at(99)));
+    }
+
+    #[test]
+    fn what_is_asked_for_are_files_sources_and_their_directories() {
+        let mut paths = shelf(&["a", "b"], Instant::now()).paths();
+        paths.sort();
+        assert_eq!(paths, ["/d", "/d/a", "/d/b", "a", "b"].map(PathBuf::from));
+    }
+}
