@@ -126,6 +126,9 @@ impl Index {
     /// steps as the imports are deep, each of a few batches. Their bytecode, as `dialect` has it, is on the shelf
     /// then, and [`Index::load`] uses it. Bounded in files, bytes and time; what is left is unattended again.
     pub fn look_ahead(&self, dialect: &Dialect, scene: &Scene, mut names: Vec<String>) {
+        if self.ahead == LookAhead::Never {
+            return;
+        }
         let began = Instant::now();
         let path: Dirs = scene.path.iter().flat_map(|run| run.dirs()).cloned().collect();
         let (mut pass, mut files) = (self.pass(), 0);

@@ -177,7 +177,6 @@ impl Index {
         state.generation = generation;
         state.pass = pass.id;
         state.trust = trust;
-        state.untold = false;
         if !first && !same {
             count(&self.counters.stale, 1);
             self.table.changed();

@@ -10,6 +10,7 @@ use crate::oracle::path_finder;
 
 const LOOKERS: usize = 6;
 const MODULES: usize = 40;
+const ROUNDS: usize = 20;
 
 /// Modules `m0`, `m1`, ..., each of which imports all, and half of which are packages.
 fn furnished() -> (Bed, Vec<String>, Vec<std::path::PathBuf>) {
@@ -67,13 +68,14 @@ fn caches_may_be_invalidated_meanwhile() {
     let looker = Looker::new(&bed);
     thread::scope(|scope| {
         let looking = scope.spawn(|| {
-            for name in &names {
+            for name in names.iter().cycle().take(ROUNDS) {
                 looker.look(name);
                 looker.look_from(name, &[from(1, "x", &[])]);
             }
         });
         while !looking.is_finished() {
             looker.index.invalidate();
+            thread::yield_now();
         }
     });
     for source in &sources {
