@@ -135,7 +135,7 @@ impl Index {
         while !names.is_empty() && files < MOST_FILES && began.elapsed() < LONGEST {
             count(&self.counters.ahead_steps, 1);
             let (reachable, later) = self.within_reach(scene, &path, names);
-            self.read_unread(&mut pass, reachable.iter().flat_map(|wanted| &*wanted.dirs));
+            self.read_unread(&mut pass, dirs_of(&reachable));
             names = later;
             let now = self.next(reachable, &mut names);
             files += now.len();
@@ -188,45 +188,42 @@ impl Index {
     }
 
     /// Where a name lies, by the names that are known: `PathFinder.find_spec` without a question to the
-    /// filesystem. A directory whose names are not known is taken for empty, one of the name that is looked for
-    /// for a regular package.
+    /// filesystem. A directory whose names are not known is taken for empty.
     fn place_of(&self, wanted: &Wanted) -> Option<Place> {
         let name = tail(&wanted.name);
         let stem = StemHash::of(name);
         let mut portions = Vec::new();
         for dir in wanted.dirs.iter() {
-            let (names, slow) = match &*dir.state() {
-                state if matches!(&state.names, Names::Listed(n) if n.may_hold(stem)) => {
-                    (state.names.clone(), state.slow)
-                }
-                _ => continue,
-            };
-            let Names::Listed(names) = names else { continue };
-            let place = |dir: &Path, stem: &str, suffix: &str, home| {
-                let is_worth_it = slow || self.ahead == LookAhead::Always;
-                let file = is_worth_it.then(|| candidates::join(dir, stem, suffix));
-                Some(Place { file, home })
-            };
+            let Some((names, slow)) = names_with(dir, stem) else { continue };
+            let is_worth_it = slow || self.ahead == LookAhead::Always;
+            let file =
+                |dir: &Path, stem, suffix| is_worth_it.then(|| candidates::join(dir, stem, suffix));
             if may_be_dir(&names, name) {
                 let inner = self.directory(&candidates::join(dir.path(), name, ""));
-                let known = inner.state().names.clone();
-                let suffix = match &known {
-                    Names::Listed(names) => self.suffix_in(names, INIT),
-                    _ => Some(SOURCE),
-                };
-                match (known, suffix) {
-                    (Names::Gone, _) => {}
-                    (_, Some(suffix)) => {
-                        return place(inner.path(), INIT, suffix, vec![Arc::clone(&inner)]);
+                match self.init_of(&inner) {
+                    Some(Some(suffix)) => {
+                        let file = file(inner.path(), INIT, suffix);
+                        return Some(Place { file, home: vec![inner] });
                     }
-                    (_, None) => portions.push(inner),
+                    Some(None) => portions.push(inner),
+                    None => {}
                 }
             }
             if let Some(suffix) = self.suffix_in(&names, name) {
-                return place(dir.path(), name, suffix, Vec::new());
+                return Some(Place { file: file(dir.path(), name, suffix), home: Vec::new() });
             }
         }
         (!portions.is_empty()).then_some(Place { file: None, home: portions })
+    }
+
+    /// The suffix of a directory's `__init__`, none where it has none; none at all where it is no directory. One whose
+    /// names are not known is most likely a package.
+    fn init_of(&self, dir: &Directory) -> Option<Option<&str>> {
+        match &dir.state().names {
+            Names::Gone => None,
+            Names::Listed(names) => Some(self.suffix_in(names, INIT)),
+            Names::Unread | Names::Large(_) | Names::Unreadable => Some(Some(SOURCE)),
+        }
     }
 
     /// The first suffix with which a file of this stem may be among these names.
@@ -267,7 +264,10 @@ impl Index {
     fn may_be_packages(&self, wanted: &[(Wanted, Place)]) -> Vec<Arc<Directory>> {
         let inner = |(wanted, _): &(Wanted, Place)| {
             let name = tail(&wanted.name);
-            let has = |dir: &&Arc<Directory>| matches!(&dir.state().names, Names::Listed(names) if may_be_dir(names, name));
+            let stem = StemHash::of(name);
+            let has = |dir: &&Arc<Directory>| {
+                names_with(dir, stem).is_some_and(|(names, _)| may_be_dir(&names, name))
+            };
             let dirs = wanted.dirs.iter().filter(has);
             dirs.map(|dir| self.directory(&candidates::join(dir.path(), name, "")))
                 .collect::<Vec<_>>()
@@ -364,6 +364,22 @@ impl Index {
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
         count(&self.counters.ahead_refreshes, 1);
         let _ = self.prober.stat(&paths);
+    }
+}
+
+/// Every directory in which one of these is looked for. Most share one long path, which counts once.
+fn dirs_of(wanted: &[Wanted]) -> impl Iterator<Item = &Arc<Directory>> {
+    let mut known = HashSet::new();
+    let paths = wanted.iter().filter(move |wanted| known.insert(wanted.dirs.as_ptr()));
+    paths.flat_map(|wanted| &*wanted.dirs)
+}
+
+/// The names of a directory that may hold this stem, and whether it was slow to read.
+fn names_with(dir: &Directory, stem: StemHash) -> Option<(Arc<NameSet>, bool)> {
+    let state = dir.state();
+    match &state.names {
+        Names::Listed(names) if names.may_hold(stem) => Some((Arc::clone(names), state.slow)),
+        _ => None,
     }
 }
 

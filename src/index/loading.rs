@@ -37,7 +37,9 @@ impl Index {
         Some(Loaded { source: source?, bytecode: bytecode? })
     }
 
-    /// What look-ahead has fetched of this file, if that is what is there now.
+    /// What look-ahead has fetched of this file, if that is what is there now, as far as stat(2) shows: a network
+    /// filesystem that lets the kernel keep attributes for a while may show it that much later than open(2) would,
+    /// as it does for the source, of which nobody but stat(2) is asked.
     fn fetched(&self, path: &Path) -> Option<Content> {
         let content = self.shelf().take(path, Instant::now())?;
         let now = self.prober.stat(&[path]).pop()?;
