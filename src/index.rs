@@ -21,7 +21,7 @@ use std::time::Instant;
 use crate::candidates::{self, Candidate, Suffixes};
 use crate::fact::Fact;
 use crate::probe::{Backend, Prober, Tally};
-use crate::table::{Directory, Table};
+use crate::table::{Directory, State, Table};
 pub use ahead::{Dialect, LookAhead, Scene};
 pub use loading::Loaded;
 pub use run::Run;
@@ -100,6 +100,14 @@ impl Pass {
     /// The directories that this lookup has listed so far; they are told once.
     pub fn take_listed(&mut self) -> Vec<Arc<Directory>> {
         std::mem::take(&mut self.listed)
+    }
+
+    /// This lookup makes use of what is known of the directory: if it was listed ahead, that is told now.
+    fn tell(&mut self, dir: &Arc<Directory>, state: &mut State) {
+        if state.untold {
+            state.untold = false;
+            self.listed.push(Arc::clone(dir));
+        }
     }
 }
 
@@ -224,9 +232,12 @@ impl Index {
         (self.counters.read(), self.prober.tally())
     }
 
-    /// Trusts nothing of what it knows: all is read again before it is used. O(1).
+    /// Trusts nothing of what it knows: all is read again before it is used, and what was fetched ahead is dropped.
     pub fn invalidate(&self) {
         self.table.distrust();
+        // Not under the lock: it may be many files.
+        let shelf = std::mem::take(&mut *self.shelf());
+        drop(shelf);
     }
 
     /// The one record of the directory at this absolute path.
@@ -341,7 +352,7 @@ impl Index {
         }
         let began = Instant::now();
         let facts = self.stat_dirs(dirs);
-        self.refresh_if_forgotten(began.elapsed());
+        self.refresh_if_forgotten(began.elapsed(), None);
         facts
     }
 

@@ -30,16 +30,18 @@ impl Index {
         let stated = Instant::now();
         count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
         if self.may_look_ahead() {
-            self.refresh_if_forgotten(stated - began);
+            self.refresh_if_forgotten(stated - began, Some(bytecode));
         }
         let bytecode = self.fetched(bytecode).or_else(|| self.read_whole(bytecode));
         count(&self.counters.read_ns, stated.elapsed().as_nanos() as usize);
         Some(Loaded { source: source?, bytecode: bytecode? })
     }
 
-    /// What look-ahead has fetched of this file, if that is what is there now.
+    /// What look-ahead has fetched of this file, if that is what is there now, as far as stat(2) shows: a network
+    /// filesystem that lets the kernel keep attributes for a while may show it that much later than open(2) would,
+    /// as it does for the source, of which nobody but stat(2) is asked.
     fn fetched(&self, path: &Path) -> Option<Content> {
-        let content = self.shelf().take(path)?;
+        let content = self.shelf().take(path, Instant::now())?;
         let now = self.prober.stat(&[path]).pop()?;
         let now = now.stat()?;
         let same =

@@ -64,7 +64,8 @@ impl Index {
     ) -> Verdict {
         let dir = &dirs[0];
         let names = {
-            let state = dir.state();
+            let mut state = dir.state();
+            pass.tell(dir, &mut state);
             match &state.names {
                 _ if state.trust != self.table.trust() => Names::Unread,
                 // By far the commonest case on a long path, so it costs no more than this.
@@ -147,7 +148,8 @@ impl Index {
     ) -> Verdict {
         grounds.inner.push(Arc::clone(package));
         let unread = {
-            let state = package.state();
+            let mut state = package.state();
+            pass.tell(package, &mut state);
             matches!(state.names, Names::Unread) || state.trust != self.table.trust()
         };
         // Listing takes four waits and also serves the package's submodules; probing takes one.

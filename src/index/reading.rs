@@ -127,14 +127,11 @@ impl Index {
             let paths: Vec<_> = chosen.iter().map(|(dir, _)| dir.path()).collect();
             // Of a huge one, the first name tells whether we may read it.
             let listings = self.prober.list(&paths, if huge { 1 } else { LARGE });
-            for ((dir, seen), listing) in chosen.into_iter().zip(listings) {
+            let shut = self.are_shut(&chosen);
+            for (((dir, seen), listing), is_shut) in chosen.into_iter().zip(listings).zip(shut) {
                 let Seen::Dir(generation, stat) = seen else { continue };
                 pass.listed.push(Arc::clone(dir));
-                let names = if self.is_shut(dir, stat) {
-                    Names::Unreadable
-                } else {
-                    names_of(listing, stat.size)
-                };
+                let names = if is_shut { Names::Unreadable } else { names_of(listing, stat.size) };
                 // What was away when it was to be listed may be back in this very generation.
                 let was_there = !matches!(names, Names::Gone);
                 let generation = Some(*generation).filter(|g| was_there && !g.is_racy(now));
@@ -151,11 +148,16 @@ impl Index {
         }
     }
 
-    /// Whether nothing in this directory can be reached, though it may be listed: then stock's stat of
-    /// every candidate fails. Where everybody may search it, there is nothing to ask.
-    fn is_shut(&self, dir: &Directory, stat: &Stat) -> bool {
+    /// For each directory, whether nothing in it can be reached, though it may be listed: then stock's stat
+    /// of every candidate fails. Where everybody may search one, there is nothing to ask.
+    fn are_shut(&self, dirs: &[(&Arc<Directory>, &Seen)]) -> Vec<bool> {
         const SEARCH: u32 = 0o111;
-        stat.mode & SEARCH != SEARCH && !self.stat(&[dir.path().join(".")])[0].is_dir()
+        let is_doubtful =
+            |seen: &Seen| matches!(seen, Seen::Dir(_, stat) if stat.mode & SEARCH != SEARCH);
+        let doubtful = dirs.iter().filter(|(_, seen)| is_doubtful(seen));
+        let within: Vec<_> = doubtful.map(|(dir, _)| dir.path().join(".")).collect();
+        let mut reached = self.stat(&within).into_iter().map(|fact| fact.is_dir());
+        dirs.iter().map(|(_, seen)| is_doubtful(seen) && reached.next() != Some(true)).collect()
     }
 
     /// Keeps what was read. If it differs from what was known, earlier answers no longer count: that is
@@ -277,7 +279,7 @@ pub(super) fn fresh_generation(stat: &Stat) -> Option<Generation> {
     Some(Generation::of(stat)).filter(|g| !g.is_racy(now_ns()))
 }
 
-fn now_ns() -> i128 {
+pub(super) fn now_ns() -> i128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128)
 }
 

@@ -63,6 +63,8 @@ pub struct State {
     pub probed: u32,
     /// Whether the filesystem was slow to answer.
     pub slow: bool,
+    /// Whether it was listed ahead of any lookup: the first that makes use of that tells it.
+    pub untold: bool,
 }
 
 /// A directory that was looked at.

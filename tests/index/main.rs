@@ -8,6 +8,7 @@
 mod bed;
 mod oracle;
 
+mod ahead;
 mod counts;
 mod folded;
 mod freshness;
