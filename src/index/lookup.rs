@@ -59,7 +59,10 @@ impl Index {
     ) -> Verdict {
         let dir = &dirs[0];
         let names = {
-            let state = dir.state();
+            let mut state = dir.state();
+            if std::mem::take(&mut state.untold) {
+                pass.listed.push(Arc::clone(dir));
+            }
             match &state.names {
                 _ if state.trust != self.table.trust() => Names::Unread,
                 // By far the commonest case on a long path, so it costs no more than this.

@@ -46,6 +46,8 @@ pub struct State {
     pub probed: u32,
     /// Whether the filesystem was slow to answer.
     pub slow: bool,
+    /// Whether it was listed ahead of any lookup that needs it: the first that does tells of it.
+    pub untold: bool,
 }
 
 /// A directory that was looked at.
