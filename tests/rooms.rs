@@ -28,12 +28,16 @@ const FACE: [(&str, &[&str]); 3] = [
 ];
 
 /// Where `unsafe` may stand, and for what.
-const UNSAFE: [(&str, &str); 8] = [
+const UNSAFE: [(&str, &str); 9] = [
     ("src/finder/named.rs", "a built-in bound to a class is made by CPython's C API alone"),
     ("src/finder/watch.rs", "three hundred borrowed references a lookup: pyo3 would count each"),
     (
         "src/loader/at_rest.rs",
         "a view of bytes that Python does not own, and a rest for its collector",
+    ),
+    (
+        "src/loader/frame.rs",
+        "a frame's code and a module's dictionary, without an auditing event or foreign code",
     ),
     ("src/loader/open_code.rs", "whether a hook opens code is known to CPython's C API alone"),
     ("src/probe/linux/naps.rs", "getrusage has no safe face in libc"),

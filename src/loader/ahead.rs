@@ -6,12 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
+use super::frame;
 use crate::bytecode::{self, Constant, Import, Opcodes};
 use crate::finder::{Finder, without_gil};
 use crate::index::{Dialect, Scene};
@@ -20,11 +21,16 @@ use crate::pyc::Naming;
 /// Code objects of frames remembered at most.
 const MOST_SEEN: usize = 1 << 14;
 
+/// The magic numbers (PEP 3147) of the bytecode that we can read, by minor version: CPython changes its number with
+/// its instructions. No sample is compiled to find out, for that is an auditing event, and look-ahead raises none.
+const READABLE: [(u8, u16); 6] =
+    [(10, 3439), (11, 3495), (12, 3531), (13, 3571), (14, 3627), (15, 3666)];
+
 /// What look-ahead knows of this interpreter.
 pub struct Ahead {
+    sys: Py<PyAny>,
+    /// None where its bytecode is not known.
     dialect: Option<Dialect>,
-    /// Whether the dialect was found to be this interpreter's.
-    is_understood: OnceLock<bool>,
     /// Addresses of code objects whose imports were looked after. One that is used again for other code
     /// costs that code its look-ahead, nothing else.
     seen: Mutex<HashSet<usize>>,
@@ -32,10 +38,12 @@ pub struct Ahead {
 
 impl Ahead {
     /// For an interpreter of this version that names and marks its bytecode so.
-    pub fn new(py: Python<'_>, naming: Naming, magic: [u8; 4]) -> Self {
-        let opcodes = Opcodes::of(py.version_info().minor);
+    pub fn new(sys: &Bound<'_, PyAny>, naming: Naming, magic: [u8; 4]) -> Self {
+        let minor = sys.py().version_info().minor;
+        let number = u16::from_le_bytes([magic[0], magic[1]]);
+        let opcodes = Opcodes::of(minor).filter(|_| READABLE.contains(&(minor, number)));
         let dialect = opcodes.map(|opcodes| Dialect { naming, magic, opcodes });
-        Self { dialect, is_understood: OnceLock::new(), seen: Mutex::default() }
+        Self { sys: sys.clone().unbind(), dialect, seen: Mutex::default() }
     }
 
     /// The module of this name is about to run; `marshalled` is its code. Fetches what it will import.
@@ -51,7 +59,7 @@ impl Ahead {
         }
         let py = name.py();
         let Ok(name) = name.extract::<String>() else { return };
-        let Some(dialect) = self.dialect(py, finder) else { return };
+        let Some(dialect) = &self.dialect else { return };
         let Some(imports) = bytecode::imports(marshalled, dialect.opcodes) else { return };
         let is_package = source.file_stem().is_some_and(|stem| stem == "__init__");
         let package = match (is_package, name.rsplit_once('.')) {
@@ -64,20 +72,10 @@ impl Ahead {
 
     /// Something was imported by code that runs: fetches what else that code will import, once.
     pub fn of_frame(&self, py: Python<'_>, finder: &Finder) {
-        if !finder.index().may_look_ahead() {
-            return;
-        }
-        let Some(dialect) = self.dialect(py, finder) else { return };
+        let Some(dialect) = &self.dialect else { return };
         if let Ok(Some((package, imports))) = self.imports_of_frame(py, dialect) {
             self.look(py, finder, dialect, &package, &imports);
         }
-    }
-
-    /// How this interpreter compiles, if a sample proves that we know.
-    fn dialect(&self, py: Python<'_>, finder: &Finder) -> Option<&Dialect> {
-        let dialect = self.dialect.as_ref()?;
-        let proven = || reads_sample(finder, py, dialect).unwrap_or(false);
-        self.is_understood.get_or_init(proven).then_some(dialect)
     }
 
     fn look(
@@ -88,7 +86,7 @@ impl Ahead {
         package: &str,
         imports: &[Import],
     ) {
-        let Ok(modules) = modules(py) else { return };
+        let Ok(modules) = self.modules(py) else { return };
         let loaded = |name: &str| modules.contains(name).unwrap_or(true);
         let names = finder.index().unattended(package, imports, &loaded);
         if names.is_empty() {
@@ -105,8 +103,7 @@ impl Ahead {
         py: Python<'_>,
         dialect: &Dialect,
     ) -> PyResult<Option<(String, Vec<Import>)>> {
-        let Some(frame) = importing_frame(py)? else { return Ok(None) };
-        let code = frame.getattr(intern!(py, "f_code"))?;
+        let Some((frame, code)) = frame::importing(py) else { return Ok(None) };
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if seen.len() >= MOST_SEEN {
@@ -134,21 +131,11 @@ impl Ahead {
         let package = package.and_then(|package| package.extract().ok()).unwrap_or_default();
         Ok(Some((package, imports)))
     }
-}
 
-/// The innermost frame that is not importlib's.
-fn importing_frame(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    let sys = py.import("sys")?;
-    let mut frame = sys.call_method0(intern!(py, "_getframe"))?;
-    while !frame.is_none() {
-        let file = frame.getattr(intern!(py, "f_code"))?.getattr(intern!(py, "co_filename"))?;
-        let file = file.cast_into::<PyString>()?;
-        if !file.to_str().is_ok_and(|file| file.starts_with("<frozen importlib")) {
-            return Ok(Some(frame));
-        }
-        frame = frame.getattr(intern!(py, "f_back"))?;
+    fn modules<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let modules = self.sys.bind(py).getattr(intern!(py, "modules"))?;
+        Ok(modules.cast_into_exact::<PyDict>()?)
     }
-    Ok(None)
 }
 
 fn constant_of(value: &Bound<'_, PyAny>) -> Constant {
@@ -167,50 +154,30 @@ fn constant_of(value: &Bound<'_, PyAny>) -> Constant {
     }
 }
 
-/// Whether code of this interpreter is what we read: of a function of importlib's own we know what it imports.
-/// (To compile a sample would cost more than all the rest: the first to call `compile` makes the classes of `_ast`.)
-fn reads_sample(finder: &Finder, py: Python<'_>, dialect: &Dialect) -> PyResult<bool> {
-    let sample = finder.stock().path_finder.bind(py).getattr("find_distributions")?;
-    let code = sample.getattr("__code__")?;
-    let bytes = py.import("marshal")?.call_method1("dumps", (code,))?.cast_into::<PyBytes>()?;
-    let expected = Import {
-        level: 0,
-        name: "importlib.metadata".into(),
-        from: vec!["MetadataPathFinder".into()],
-    };
-    let read = bytecode::imports(bytes.as_bytes(), dialect.opcodes);
-    Ok(read.is_some_and(|read| read == [expected]))
-}
-
-fn modules(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    Ok(py.import("sys")?.getattr(intern!(py, "modules"))?.cast_into_exact::<PyDict>()?)
-}
-
 /// The program as it stands.
 fn scene(py: Python<'_>, finder: &Finder, modules: &Bound<'_, PyDict>) -> PyResult<Scene> {
     let (mut loaded, mut packages) = (HashSet::new(), HashMap::new());
-    for (name, module) in modules.iter() {
-        let Ok(name) = name.extract::<String>() else { continue };
-        if let Some(dirs) = directories_of(py, finder, &module) {
-            packages.insert(name.clone(), dirs);
+    // A copy: a collection in the midst of it may run anybody's code, which may import.
+    for (name, module) in modules.copy()?.iter() {
+        let Ok(name) = name.cast_exact::<PyString>() else { continue };
+        let Ok(name) = name.to_str() else { continue };
+        loaded.insert(name.to_owned());
+        if let Some(dirs) = directories_of(finder, &module) {
+            packages.insert(name.to_owned(), dirs);
         }
-        loaded.insert(name);
     }
     Ok(Scene { path: finder.path_runs(py)?, loaded, packages })
 }
 
 /// The directories of a package, looked at without running foreign code.
-fn directories_of(
-    py: Python<'_>,
-    finder: &Finder,
-    module: &Bound<'_, PyAny>,
-) -> Option<Vec<PathBuf>> {
-    let dict = module.getattr(intern!(py, "__dict__")).ok()?.cast_into_exact::<PyDict>().ok()?;
-    let mut path = dict.get_item(intern!(py, "__path__")).ok()??;
+fn directories_of(finder: &Finder, module: &Bound<'_, PyAny>) -> Option<Vec<PathBuf>> {
+    let py = module.py();
+    let mut path = frame::namespace(module)?.get_item(intern!(py, "__path__")).ok()??;
     if finder.stock().is_namespace_path(&path) {
         path = path.getattr(intern!(py, "_path")).ok()?;
     }
     let path = path.cast_into_exact::<PyList>().ok()?;
-    let dirs: Vec<PathBuf> = path.iter().filter_map(|dir| dir.extract().ok()).collect();
+    let dir = |dir: Bound<'_, PyAny>| dir.cast_exact::<PyString>().ok()?.extract().ok();
+    let dirs: Vec<PathBuf> = path.iter().filter_map(dir).collect();
     dirs.iter().all(|dir: &PathBuf| dir.is_absolute()).then_some(dirs)
 }

@@ -8,6 +8,7 @@
 
 mod ahead;
 mod at_rest;
+mod frame;
 mod open_code;
 mod stock;
 
@@ -77,7 +78,7 @@ impl Loader {
         let naming = Naming::new(&tag, flags.getattr("optimize")?.extract()?);
         let magic = stock.magic(py)?;
         Ok(Self {
-            ahead: Ahead::new(py, naming.clone(), magic),
+            ahead: Ahead::new(&sys, naming.clone(), magic),
             naming,
             magic,
             verbose: flags.getattr("verbose")?.extract::<i32>()? != 0,
@@ -143,20 +144,22 @@ impl Loader {
         fullname: &Bound<'py, PyAny>,
     ) -> Option<(Bound<'py, PyString>, String)> {
         let py = loader.py();
-        if self.verbose || !self.stock.is_untouched(py) {
+        if !self.is_usual(py) {
             return None;
         }
         let source = self.stock.plain_path(loader, fullname)?;
-        let sys = self.sys.bind(py);
-        if !sys.getattr(intern!(py, "pycache_prefix")).ok()?.is_none() {
-            return None;
-        }
         let text = source.to_str().ok()?;
         if text.contains('\0') || !fits_fs_encoding(py, text) {
             return None;
         }
         let bytecode = self.naming.beside(text)?;
         Some((source, bytecode))
+    }
+
+    /// Whether the surroundings are those that our answers are for.
+    fn is_usual(&self, py: Python<'_>) -> bool {
+        let prefix = self.sys.bind(py).getattr(intern!(py, "pycache_prefix"));
+        !self.verbose && self.stock.is_untouched(py) && prefix.is_ok_and(|prefix| prefix.is_none())
     }
 
     fn load<'py>(
@@ -195,7 +198,9 @@ impl Loader {
 
     /// A module was found for code that runs: what else that code will import may be fetched now.
     pub fn look_ahead(&self, py: Python<'_>, finder: &Finder) {
-        self.ahead.of_frame(py, finder);
+        if finder.index().may_look_ahead() && self.is_usual(py) {
+            self.ahead.of_frame(py, finder);
+        }
     }
 
     /// The hash of a source, as `_imp.source_hash` makes it.

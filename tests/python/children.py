@@ -29,7 +29,8 @@ except ImportError:  # a sub-interpreter: the native module may refuse
 else:
     _how = os.environ.get("PARITY_CHILD", "stock")
 if _how != "stock":
-    _freshness, _backend = _how.split("-")
+    _freshness, _backend, *_ahead = _how.split("-")
+    fastpath._native._switch("look-ahead-always", _ahead == ["ahead"])
     assert fastpath.install(freshness=_freshness, backend=_backend)
 """
 
@@ -75,7 +76,10 @@ class Children:
         stdin: str = "",
         limit: float = 120,
     ) -> Result:
-        """Run ``python *arguments`` as `how`: ``"stock"`` or ``"<freshness>-<backend>"``."""
+        """Run ``python *arguments`` as `how`.
+
+        That is ``"stock"`` or ``"<freshness>-<backend>"``, with ``-ahead`` behind it to look ahead.
+        """
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "FASTPATH"))}
         path = os.pathsep.join([str(self.boot), (env or {}).get("PYTHONPATH", "")]).rstrip(":")
         clean |= {"PYTHONDONTWRITEBYTECODE": "1", **(env or {}), "PYTHONPATH": path}

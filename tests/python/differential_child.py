@@ -1,9 +1,9 @@
 """Asks stock and fastpath, in one interpreter, for every name there is and as many there are not.
 
-Run as a script by ``test_differential.py``: ``differential_child.py FRESHNESS BACKEND``. Walks
-every directory from ``sys.path`` down (not what pkgutil thinks importable: everything), and prints
-one JSON object: how many questions, how many found and missing, and where answers differ. The code
-of every module found by a source is loaded by both as well, and must be the same to the byte.
+Run as a script by ``test_differential.py``: ``differential_child.py FRESHNESS BACKEND [ahead]``.
+Walks every directory from ``sys.path`` down (not what pkgutil thinks importable: everything), and
+prints one JSON object: how many questions, how many found and missing, and where answers differ.
+The code of every module found by a source is loaded by both, and must be the same to the byte.
 """
 
 from __future__ import annotations
@@ -160,7 +160,8 @@ def _digest(loader: SourceFileLoader, name: str) -> str:
 def main() -> None:
     """Compare, and print the result."""
     sys.dont_write_bytecode = True  # whoever loads second must find what the first one found
-    options: Any = dict(zip(("freshness", "backend"), sys.argv[1:], strict=True))
+    options: Any = dict(zip(("freshness", "backend"), sys.argv[1:3], strict=True))
+    fastpath._native._switch("look-ahead-always", sys.argv[3:] == ["ahead"])
     comparison = Comparison()
     assert fastpath.install(**options)
     comparison.walk("", sys.path)

@@ -1,9 +1,9 @@
 """Plays the loading cases to stock and to fastpath in one interpreter that listens to everything.
 
 Run as a script by ``test_conformance_loading_child.py``: ``loading_child.py FRESHNESS BACKEND
-DIRECTORY``, in a process of its own, for auditing hooks cannot be taken back. Hears the auditing
-events of each load with their arguments, and with ``-v`` what the interpreter says. Prints one JSON
-object: how much was heard, and where stock and fastpath differ.
+[ahead] DIRECTORY``, in a process of its own, for auditing hooks cannot be taken back. Hears the
+auditing events of each load with their arguments, and with ``-v`` what the interpreter says. Prints
+one JSON object: how much was heard, and where stock and fastpath differ.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def _pieces(seen: Any) -> int:
 
 def main() -> None:
     """Compare, and print the result."""
-    freshness, backend, place = sys.argv[1:]
-    subject = ours(freshness, backend)
+    freshness, backend, *ahead, place = sys.argv[1:]
+    subject = ours(freshness, backend, ahead=ahead == ["ahead"])
     sys.addaudithook(_listen)
     loading.listening.append(_hearing)
     different: list[str] = []

@@ -50,19 +50,26 @@ def _nothing() -> Callable[[], None]:
 STOCK = Subject("stock", _nothing)
 
 
-def ours(freshness: str, backend: str, settling: bool = False) -> Subject:
-    """fastpath itself, installed with these options."""
+def ours(freshness: str, backend: str, settling: bool = False, ahead: bool = False) -> Subject:
+    """fastpath itself, installed with these options; with `ahead` it looks ahead everywhere."""
 
     def start() -> Callable[[], None]:
         import fastpath
+        from fastpath._native import _switch
 
         options: Any = {"freshness": freshness, "backend": backend}
 
         assert not fastpath.is_installed(), "stock must have answered before"
+        _switch("look-ahead-always", ahead)
         assert fastpath.install(**options), "install() refused"
-        return fastpath.uninstall
 
-    name = f"{freshness}-{backend}" + "-settling" * settling
+        def stop() -> None:
+            _switch("look-ahead-always", False)
+            fastpath.uninstall()
+
+        return stop
+
+    name = f"{freshness}-{backend}" + "-settling" * settling + "-ahead" * ahead
     sealed, bounded = freshness == "sealed", freshness == "auto"
     return Subject(name, start, sealed=sealed, bounded=bounded, settling=settling)
 
@@ -76,6 +83,8 @@ OURS = [
     ours("strict", "serial", settling=True),
     ours("auto", "auto", settling=True),
 ]
+STRICT_AHEAD = ours("strict", "serial", ahead=True)
+AUTO_AHEAD = ours("auto", "auto", ahead=True)
 
 
 def _source() -> str:

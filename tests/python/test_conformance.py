@@ -14,7 +14,7 @@ import cases_names
 import cases_statement
 import pytest
 from oracle import differing
-from subjects import COPY, OURS, STOCK, Subject
+from subjects import COPY, OURS, STOCK, STRICT_AHEAD, Subject
 from world import Case, play
 
 from support import need
@@ -46,7 +46,7 @@ def differences(case: Case, subject: Subject, base: Path) -> list[str]:
     return list(differing(stock, ours))
 
 
-@pytest.mark.parametrize("subject", [COPY, *OURS], ids=lambda s: s.name)
+@pytest.mark.parametrize("subject", [COPY, *OURS, STRICT_AHEAD], ids=lambda s: s.name)
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_stock(name: str, subject: Subject, tmp_path: Path) -> None:
     if "uring" in subject.name:

@@ -17,7 +17,7 @@ import cases_loading_source
 import pytest
 from mutants_loading import COPY
 from oracle import differing
-from subjects import STOCK, Subject, ours
+from subjects import AUTO_AHEAD, STOCK, Subject, ours
 from test_conformance import open_to_all, seen_by
 from world import Case
 
@@ -38,7 +38,7 @@ for _module in MODULES:
     CASES.update(_module.CASES)
 
 
-@pytest.mark.parametrize("subject", [COPY, *OURS], ids=lambda s: s.name)
+@pytest.mark.parametrize("subject", [COPY, *OURS, AUTO_AHEAD], ids=lambda s: s.name)
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_stock(name: str, subject: Subject, tmp_path: Path) -> None:
     base = open_to_all(tmp_path)

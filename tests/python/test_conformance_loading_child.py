@@ -129,8 +129,17 @@ def children(tmp_path: Path) -> Children:
     return Children(tmp_path / "boot")
 
 
-@pytest.mark.parametrize("flags", [[], ["-v"]], ids=["silent", "verbose"])
-@pytest.mark.parametrize("how", ["auto-auto", "strict-serial"])
+@pytest.mark.parametrize(
+    ("how", "flags"),
+    [
+        ("auto-auto", []),
+        ("auto-auto", ["-v"]),
+        ("strict-serial", []),
+        ("strict-serial", ["-v"]),
+        ("strict-serial-ahead", []),
+    ],
+    ids="".join,
+)
 def test_what_is_heard_is_the_same(how: str, flags: list[str], tmp_path: Path) -> None:
     base = open_to_all(tmp_path)
     done = run_python([*flags, CHILD, *how.split("-"), base])

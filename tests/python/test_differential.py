@@ -19,7 +19,7 @@ import fastpath
 from support import Python, clean_environment, need
 
 CHILD = Path(__file__).with_name("differential_child.py")
-MODES = ["auto-auto", "strict-serial", "strict-threads", "strict-uring"]
+MODES = ["auto-auto", "strict-serial-ahead", "strict-threads", "strict-uring"]
 
 # Packages whose import alone brings in most of the environment.
 IMPORTS = """

@@ -391,6 +391,7 @@ MODES = [
     ours("strict", "threads"),
     ours("auto", "auto"),
     ours("sealed", "auto"),
+    ours("strict", "serial", ahead=True),
 ]
 
 

@@ -150,7 +150,9 @@ def play(subject: Subject, examples: int = EXAMPLES, shrinking: bool = True) -> 
 
 
 @pytest.mark.parametrize(
-    "subject", [ours("strict", "serial"), ours("sealed", "auto")], ids=lambda s: s.name
+    "subject",
+    [ours("strict", "serial"), ours("sealed", "auto"), ours("auto", "auto", ahead=True)],
+    ids=lambda s: s.name,
 )
 def test_loads_what_stock_loads(subject: Subject) -> None:
     play(subject)
