@@ -1,20 +1,21 @@
-"""What fastpath promises, figure by figure, and how each is measured.
+"""What fastpath promises of starting and finding, figure by figure, and how each is measured.
 
 A figure compares the answers first and raises WrongAnswer when they differ from stock; then it
 times alternating fresh processes, and answers with lines of stock, ours and the limit. It prints
-no result and judges none. For figures.py.
+no result and judges none. For figures.py; the figures of loading are in _loading.py.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from _bench import DELAY_MS, EXTRA, Bench, Line, count, of_stock
 from _ground import (
     environment,
     extra_entries,
@@ -27,90 +28,12 @@ from _ground import (
     standard_library,
     testbed,
 )
-from _measure import Run, cpu, interleave, median, run, strace, system_calls, wall
-from _modules import TYPICAL, importable, statements
-from _report import Progress
-from _subject import Subject, differences, finding_seconds, import_seconds
+from _measure import cpu, interleave, median, run, strace, system_calls, wall
+from _modules import TYPICAL, statements
+from _subject import Subject, finding_seconds, import_seconds
 
-EXTRA = 300
-DELAY_MS = 1.0
 CROWD = 200_000
 MILLION = 1_000_000
-
-Runs = Mapping[str, Sequence[Run]]
-
-
-class WrongAnswer(Exception):
-    """Something was loaded that stock would have loaded otherwise."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One figure: what was measured, and what it may be at most."""
-
-    figure: str
-    what: str
-    unit: str
-    stock: float
-    ours: float
-    measured: float
-    """What is compared with `limit`, in `unit`."""
-    limit: float | None
-    """At most this; None for what is only shown."""
-    hard: bool = False
-    """A count, not a time: it holds or it does not."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the promise is kept."""
-        return self.limit is None or self.measured <= self.limit
-
-
-@dataclass
-class Bench:
-    """What all figures share: an interpreter, fastpath, where to work, how often to repeat."""
-
-    home: Path
-    python: str
-    wheel: Path | None
-    fastpath: Path | None
-    repeat: float
-    """1 is the usual number of rounds."""
-    progress: Progress
-    wanted: set[str]
-    notes: list[str] = field(default_factory=list)
-
-    def rounds(self, usual: int) -> int:
-        """How many rounds to run where `usual` is usual; an odd number, for the median."""
-        return max(1, round(usual * self.repeat)) | 1
-
-    def time(self, name: str, ways: dict[str, Subject], usual: int) -> dict[str, list[Run]]:
-        """The ways, each run many times, alternating."""
-        rounds = self.rounds(usual)
-        self.progress.stage(f"{name}: {rounds} rounds of {len(ways)} processes")
-        runs = {
-            who: partial(run, way.command(self.program(name, who))) for who, way in ways.items()
-        }
-        return interleave(runs, rounds, tick=self.progress.tick)
-
-    def check(self, name: str, stock: Subject, ours: Subject) -> None:
-        """Raise WrongAnswer unless both load the same modules with the same specs."""
-        self.progress.stage(f"{name}: comparing what is loaded")
-        loaded = [
-            way.modules(self.program(name, who)) for who, way in (("stock", stock), ("ours", ours))
-        ]
-        wrong = differences(*loaded)
-        if wrong:
-            raise WrongAnswer(f"{name}: not as stock has them: {', '.join(wrong)}")
-
-    def program(self, name: str, who: str) -> Path:
-        """Where the program of that figure is written."""
-        return self.home / "programs" / f"{name}-{who}.py"
-
-    def skip(self, name: str, reason: str) -> list[Line]:
-        """No lines, and a note that says why."""
-        self.notes.append(f"skip: {name}: {reason}")
-        return []
 
 
 def start_up(bench: Bench) -> list[Line]:
@@ -178,10 +101,7 @@ def long_path(bench: Bench) -> list[Line]:
 def library(bench: Bench) -> list[Line]:
     """500 modules of the standard library on a path of 10 entries, hot."""
     name = "stdlib"
-    names = importable(bench.python, 500)
-    # zip, library, lib-dynload and site-packages make four; without them in front it is no ten.
-    entries = extra_entries(bench.home / "extra", EXTRA)[:6]
-    stock = Subject(bench.python, statements(names), front=entries)
+    stock = bench.library()
     ours = replace(stock, fastpath=bench.fastpath)
     bench.check(name, stock, ours)
     runs = bench.time(name, {"stock": stock, "ours": ours}, 31)
@@ -330,19 +250,6 @@ def no_futex(bench: Bench) -> list[Line]:
         lines = [count(name, "futex calls added", calls[0], calls[1], 0)]
     runs = bench.time(name, {"stock": stock, "ours": ours}, 15)
     return [*lines, of_stock(name, "time", runs, import_seconds, 1.02)]
-
-
-def of_stock(
-    figure: str, what: str, runs: Runs, of: Callable[[Run], float], limit: float | None
-) -> Line:
-    """Ours to stock, a ratio of medians; both shown in milliseconds."""
-    base, value = (median(runs[who], of) for who in ("stock", "ours"))
-    return Line(figure, what, "x", base * 1e3, value * 1e3, value / base, limit)
-
-
-def count(figure: str, what: str, stock: int, ours: int, limit: float | None) -> Line:
-    """A count, which holds or does not."""
-    return Line(figure, what, "", stock, ours, ours, limit, hard=True)
 
 
 FIGURES: dict[str, Callable[[Bench], list[Line]]] = {

@@ -11,8 +11,9 @@ from pathlib import Path
 import demo
 import figures
 import pytest
-from _figures import FIGURES, Bench, Line, WrongAnswer
+from _bench import Bench, Line, WrongAnswer
 from demo import Row
+from figures import FIGURES
 
 BENCHES = Path(demo.__file__).parent
 
