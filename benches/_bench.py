@@ -79,14 +79,15 @@ class Bench:
         }
         return interleave(runs, rounds, tick=self.progress.tick)
 
-    def check(self, name: str, stock: Subject, *others: Subject, how: How = run) -> None:
-        """Raise WrongAnswer unless all load the same modules with the same specs."""
+    def check(self, name: str, ways: dict[str, Subject], how: How = run) -> None:
+        """Raise WrongAnswer unless all load the same modules with the same specs as the first."""
         self.progress.stage(f"{name}: comparing what is loaded")
-        expected = stock.modules(self.program(name, "stock"), how)
-        for other in others:
-            wrong = differences(expected, other.modules(self.program(name, "ours"), how))
+        loaded = {who: way.modules(self.program(name, who), how) for who, way in ways.items()}
+        expected = next(iter(loaded.values()))
+        for who, modules in loaded.items():
+            wrong = differences(expected, modules)
             if wrong:
-                raise WrongAnswer(f"{name}: not as stock has them: {', '.join(wrong)}")
+                raise WrongAnswer(f"{name}: {who}: not as stock has them: {', '.join(wrong)}")
 
     def library(self, python: str | None = None) -> Subject:
         """Stock, importing 500 modules of the standard library on a path of 10 entries.
@@ -100,7 +101,7 @@ class Bench:
 
     def program(self, name: str, who: str) -> Path:
         """Where the program of that figure is written."""
-        return self.home / "programs" / f"{name}-{who}.py"
+        return self.home / "programs" / f"{name}-{who}.py".replace(" ", "-")
 
     def skip(self, name: str, reason: str) -> list[Line]:
         """No lines, and a note that says why."""

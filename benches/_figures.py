@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +22,12 @@ from _ground import (
     no_slow_mount,
     one_module,
     quiet,
+    run_on_fresh,
     site_packages,
-    slow_mount,
     standard_library,
     testbed,
 )
-from _measure import cpu, interleave, median, run, strace, system_calls, wall
+from _measure import cpu, interleave, median, operations, run, strace, system_calls, wall
 from _modules import TYPICAL, statements
 from _subject import Subject, finding_seconds, import_seconds
 
@@ -87,7 +86,7 @@ def long_path(bench: Bench) -> list[Line]:
     stock = Subject(bench.python, statements(TYPICAL))
     stock_long = replace(stock, front=entries)
     ours = replace(stock_long, fastpath=bench.fastpath)
-    bench.check(name, stock_long, ours)
+    bench.check(name, {"stock-long": stock_long, "ours": ours})
     runs = bench.time(name, {"stock": stock, "stock-long": stock_long, "ours": ours}, 25)
     base = median(runs["stock"], import_seconds)
     longer = median(runs["stock-long"], import_seconds)
@@ -103,8 +102,9 @@ def library(bench: Bench) -> list[Line]:
     name = "stdlib"
     stock = bench.library()
     ours = replace(stock, fastpath=bench.fastpath)
-    bench.check(name, stock, ours)
-    runs = bench.time(name, {"stock": stock, "ours": ours}, 31)
+    ways = {"stock": stock, "ours": ours}
+    bench.check(name, ways)
+    runs = bench.time(name, ways, 31)
     return [
         of_stock(name, "import time", runs, import_seconds, 0.97),
         of_stock(name, "CPU", runs, cpu, 1.02),
@@ -115,47 +115,42 @@ def slow(bench: Bench) -> list[Line]:
     """300 more entries and the standard library at 1 ms per operation: the time spent finding.
 
     Finding is what passes inside PathFinder.find_spec, wrapped alike in stock and ours; for ours
-    loading and installing fastpath counts too. And again with io_uring refused.
+    loading and installing fastpath counts too. Without look-ahead, which finds some modules while
+    others are loaded, and reads some while others are found; the import time and the CPU are those
+    of all of fastpath. And again with io_uring refused.
     """
     reason = no_slow_mount()
     if reason:
         return bench.skip("slow, refused", reason)
     entries = extra_entries(bench.home / "extra", EXTRA)
     shelf = standard_library(bench.python)
-    with ExitStack() as stack:
-        mounts = [
-            stack.enter_context(slow_mount(source, bench.home / "slow" / where, DELAY_MS))
-            for source, where in ((str(bench.home / "extra"), "extra"), (shelf, "library"))
-        ]
-        extra, slow_shelf = (str(mount.path) for mount in mounts)
-        stock = Subject(
-            bench.python,
-            statements(TYPICAL),
-            front=[f"{extra}/{Path(entry).name}" for entry in entries],
-            moved={shelf: slow_shelf, f"{shelf}/lib-dynload": f"{slow_shelf}/lib-dynload"},
-            finding=True,
-        )
-        ours = replace(stock, fastpath=bench.fastpath)
-        ways = {"stock": stock, "ours": ours}
-        if "refused" in bench.wanted:
-            refuse = testbed("refuse")
-            ways["refused"] = replace(ours, prefix=[str(refuse), "--errno", "EPERM", "--"])
-        for who in list(ways)[1:]:
-            bench.check(f"slow-{who}", stock, ways[who])
-        runs = bench.time("slow", ways, 5)
-        served = {}
-        for who, way in ways.items():
-            before = sum(mount.operations() for mount in mounts)
-            run(way.command(bench.program("slow", who)))
-            served[who] = sum(mount.operations() for mount in mounts) - before
+    extra, slow_shelf = (bench.home / "slow" / where for where in ("extra", "library"))
+    sources = {extra: str(bench.home / "extra"), slow_shelf: shelf}
+    how = partial(run_on_fresh, sources, DELAY_MS)
+    stock = Subject(
+        bench.python,
+        statements(TYPICAL),
+        front=[f"{extra}/{Path(entry).name}" for entry in entries],
+        moved={shelf: str(slow_shelf), f"{shelf}/lib-dynload": f"{slow_shelf}/lib-dynload"},
+        finding=True,
+    )
+    ours = replace(stock, fastpath=bench.fastpath)
+    finder = replace(ours, off=["look-ahead"])
+    ways = {"stock": stock, "ours": ours, "finder": finder}
+    if "refused" in bench.wanted:
+        refuse = testbed("refuse")
+        ways["refused"] = replace(finder, prefix=[str(refuse), "--errno", "EPERM", "--"])
+    bench.check("slow", ways, how)
+    runs = bench.time("slow", ways, 5, how)
+    served = {who: round(median(runs[who], operations)) for who in ways}
     lines = [
-        of_stock("slow", "finding time", runs, finding_seconds, 0.10),
+        of_stock("slow", "finding time", {**runs, "ours": runs["finder"]}, finding_seconds, 0.10),
         of_stock("slow", "import time", runs, import_seconds, None),
         of_stock("slow", "CPU", runs, cpu, 1.02),
         count("slow", "operations served", served["stock"], served["ours"], None),
     ]
     if "refused" in ways:
-        base = median(runs["ours"], finding_seconds)
+        base = median(runs["finder"], finding_seconds)
         refused = median(runs["refused"], finding_seconds)
         lines += [
             Line(

@@ -56,7 +56,7 @@ def _hot_by(bench: Bench, name: str, version: str, python: str) -> list[Line]:
     """The lines of one interpreter."""
     stock = bench.library(python)
     ours = replace(stock, fastpath=bench.fastpath)
-    bench.check(name, stock, ours)
+    bench.check(name, {"stock": stock, "ours": ours})
     memory = from_memory(stock, bench.home / "programs" / f"{name}-kept.bin")
     expected = stock.modules(bench.program(name, "stock")).keys()
     for kind, way in memory.items():
@@ -90,8 +90,9 @@ def packages(bench: Bench) -> list[Line]:
     name = "packages"
     stock = _packages(bench)
     ours = replace(stock, fastpath=bench.fastpath)
-    bench.check(name, stock, ours)
-    runs = bench.time(name, {"stock": stock, "ours": ours}, 21)
+    ways = {"stock": stock, "ours": ours}
+    bench.check(name, ways)
+    runs = bench.time(name, ways, 21)
     return [of_stock(name, "wall", runs, wall, 0.88), of_stock(name, "CPU", runs, cpu, 0.90)]
 
 
@@ -103,8 +104,9 @@ def cold(bench: Bench) -> list[Line]:
         return bench.skip(name, reason)
     stock = bench.library()
     ours = replace(stock, fastpath=bench.fastpath)
-    bench.check(name, stock, ours)
-    runs = bench.time(name, {"stock": stock, "ours": ours}, 7, _run_cold)
+    ways = {"stock": stock, "ours": ours}
+    bench.check(name, ways)
+    runs = bench.time(name, ways, 7, _run_cold)
     return [of_stock(name, "wall", runs, wall, 0.85), of_stock(name, "CPU", runs, cpu)]
 
 
@@ -152,8 +154,9 @@ def slow_load(bench: Bench) -> list[Line]:
     ):
         stock = replace(bench.library(), moved=moved)
         ours = replace(stock, fastpath=bench.fastpath)
-        bench.check(name, stock, ours, how=how)
-        runs = bench.time(name, {"stock": stock, "ours": ours}, 5, how)
+        ways = {"stock": stock, "ours": ours}
+        bench.check(name, ways, how)
+        runs = bench.time(name, ways, 5, how)
         lines += [
             of_stock(name, f"wall{what}", runs, wall, share),
             _waits(name, f"waits{what}", runs, most),
@@ -176,7 +179,7 @@ def slow_packages(bench: Bench) -> list[Line]:
     if reason:
         return bench.skip(name, reason)
     stock, how = _slow_packages(bench)
-    ways = {}
+    ways = {"stock": stock}
     for engine in ("auto", "uring", "threads", "serial"):
         way = replace(stock, fastpath=bench.fastpath, backend=engine)
         why = way.unusable(engine, bench.program(name, f"usable-{engine}"))
@@ -184,11 +187,11 @@ def slow_packages(bench: Bench) -> list[Line]:
             bench.skip(f"{name}, engine {engine}", why)
         else:
             ways[engine] = way
-    bench.check(name, stock, *ways.values(), how=how)
-    runs = bench.time(name, {"stock": stock, **ways}, 5, how)
+    bench.check(name, ways, how)
+    runs = bench.time(name, ways, 5, how)
     most = {"auto": 0.18, "uring": 0.18, "threads": 0.20, "serial": 1.00}
     lines = []
-    for engine in ways:
+    for engine in list(ways)[1:]:
         pair = {**runs, "ours": runs[engine]}
         lines += [
             of_stock(name, f"{engine}: wall", pair, wall, most[engine]),
@@ -210,12 +213,12 @@ def parts(bench: Bench) -> list[Line]:
     lines = []
     for what, stock, how, rounds, of in _grounds_for_parts(bench):
         name = f"parts-{what}"
-        ways = {"all on": replace(stock, fastpath=bench.fastpath)}
+        ways = {"stock": stock, "all on": replace(stock, fastpath=bench.fastpath)}
         for part in PARTS:
             ways[f"without {part}"] = replace(ways["all on"], off=[part])
-        bench.check(name, stock, *ways.values(), how=how)
-        runs = bench.time(name, {"stock": stock, **ways}, rounds, how)
-        for way in ways:
+        bench.check(name, ways, how)
+        runs = bench.time(name, ways, rounds, how)
+        for way in list(ways)[1:]:
             pair = {**runs, "ours": runs[way]}
             lines.append(of_stock("parts", f"{what}, {way}", pair, of))
             if any(one.waits for one in runs["stock"]):
