@@ -159,14 +159,14 @@ def slow_load(bench: Bench) -> list[Line]:
         runs = bench.time(name, ways, 5, how)
         lines += [
             of_stock(name, f"wall{what}", runs, wall, share),
-            _waits(name, f"waits{what}", runs, most),
+            waited(name, f"waits{what}", runs, most),
         ]
         if share_cpu:
             lines.append(of_stock(name, "CPU", runs, cpu, share_cpu))
     return lines
 
 
-def _waits(figure: str, what: str, runs: Runs, limit: float | None = None) -> Line:
+def waited(figure: str, what: str, runs: Runs, limit: float | None = None) -> Line:
     """Stock's and ours, medians."""
     stock, ours = (round(median(runs[who], waits)) for who in ("stock", "ours"))
     return count(figure, what, stock, ours, limit)
@@ -196,7 +196,7 @@ def slow_packages(bench: Bench) -> list[Line]:
         lines += [
             of_stock(name, f"{engine}: wall", pair, wall, most[engine]),
             of_stock(name, f"{engine}: CPU", pair, cpu, 1.10),
-            _waits(name, f"{engine}: waits", pair),
+            waited(name, f"{engine}: waits", pair),
         ]
     return lines
 
@@ -222,7 +222,7 @@ def parts(bench: Bench) -> list[Line]:
             pair = {**runs, "ours": runs[way]}
             lines.append(of_stock("parts", f"{what}, {way}", pair, of))
             if any(one.waits for one in runs["stock"]):
-                lines.append(_waits("parts", f"{what}, {way}: waits", pair))
+                lines.append(waited("parts", f"{what}, {way}: waits", pair))
     return lines
 
 

@@ -45,7 +45,9 @@ class Memory:
             return None
         origin, directories, code = kept[name]
         if code is None:
-            return ModuleSpec(name, ExtensionFileLoader(name, origin), origin=origin)
+            spec = ModuleSpec(name, ExtensionFileLoader(name, origin), origin=origin)
+            spec.has_location = True
+            return spec
         spec = ModuleSpec(name, Memory, origin=origin)
         spec.submodule_search_locations = directories
         return spec
