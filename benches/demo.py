@@ -47,7 +47,7 @@ from _subject import Subject, differences
 IMPORTS = {**PACKAGES, "numpy": "import numpy\n"}
 EXTRA = 300
 DELAY_MS = 1.0
-SECONDS = 45
+SECONDS = 35
 """No further round of a situation begins later than this after its first."""
 AS_IS = "the environment as it is"
 LONG = f"{EXTRA} more entries in front"
