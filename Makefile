@@ -81,7 +81,7 @@ sid: ## Make build/sid, a Debian root with CPython 3.14 and 3.15 (root, debootst
 demo: $(INSTALLED) $(TESTBED) ## Import real packages, stock and with fastpath, side by side
 	$(BIN)/python benches/demo.py --wheel $(WHEELS)/*.whl
 
-bench: bench-rust bench-python ## Measure every figure of the README (about 15 minutes)
+bench: bench-rust bench-python ## Measure every figure of the README (about 20 minutes)
 
 bench-rust: ## Measure the core: engines, regret of the choice, table lookups
 	cargo bench --locked --no-default-features

@@ -1,20 +1,20 @@
-"""What fastpath promises, figure by figure, and how each is measured.
+"""What fastpath promises of starting and finding, figure by figure, and how each is measured.
 
 A figure compares the answers first and raises WrongAnswer when they differ from stock; then it
 times alternating fresh processes, and answers with lines of stock, ours and the limit. It prints
-no result and judges none. For figures.py.
+no result and judges none. For figures.py; the figures of loading are in _loading.py.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from _bench import DELAY_MS, EXTRA, Bench, Line, count, of_stock
 from _ground import (
     environment,
     extra_entries,
@@ -22,95 +22,17 @@ from _ground import (
     no_slow_mount,
     one_module,
     quiet,
+    run_on_fresh,
     site_packages,
-    slow_mount,
     standard_library,
     testbed,
 )
-from _measure import Run, cpu, interleave, median, run, strace, system_calls, wall
-from _modules import TYPICAL, importable, statements
-from _report import Progress
-from _subject import Subject, differences, finding_seconds, import_seconds
+from _measure import cpu, interleave, median, operations, run, strace, system_calls, wall
+from _modules import TYPICAL, statements
+from _subject import Subject, finding_seconds, import_seconds
 
-EXTRA = 300
-DELAY_MS = 1.0
 CROWD = 200_000
 MILLION = 1_000_000
-
-Runs = Mapping[str, Sequence[Run]]
-
-
-class WrongAnswer(Exception):
-    """Something was loaded that stock would have loaded otherwise."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One figure: what was measured, and what it may be at most."""
-
-    figure: str
-    what: str
-    unit: str
-    stock: float
-    ours: float
-    measured: float
-    """What is compared with `limit`, in `unit`."""
-    limit: float | None
-    """At most this; None for what is only shown."""
-    hard: bool = False
-    """A count, not a time: it holds or it does not."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the promise is kept."""
-        return self.limit is None or self.measured <= self.limit
-
-
-@dataclass
-class Bench:
-    """What all figures share: an interpreter, fastpath, where to work, how often to repeat."""
-
-    home: Path
-    python: str
-    wheel: Path | None
-    fastpath: Path | None
-    repeat: float
-    """1 is the usual number of rounds."""
-    progress: Progress
-    wanted: set[str]
-    notes: list[str] = field(default_factory=list)
-
-    def rounds(self, usual: int) -> int:
-        """How many rounds to run where `usual` is usual; an odd number, for the median."""
-        return max(1, round(usual * self.repeat)) | 1
-
-    def time(self, name: str, ways: dict[str, Subject], usual: int) -> dict[str, list[Run]]:
-        """The ways, each run many times, alternating."""
-        rounds = self.rounds(usual)
-        self.progress.stage(f"{name}: {rounds} rounds of {len(ways)} processes")
-        runs = {
-            who: partial(run, way.command(self.program(name, who))) for who, way in ways.items()
-        }
-        return interleave(runs, rounds, tick=self.progress.tick)
-
-    def check(self, name: str, stock: Subject, ours: Subject) -> None:
-        """Raise WrongAnswer unless both load the same modules with the same specs."""
-        self.progress.stage(f"{name}: comparing what is loaded")
-        loaded = [
-            way.modules(self.program(name, who)) for who, way in (("stock", stock), ("ours", ours))
-        ]
-        wrong = differences(*loaded)
-        if wrong:
-            raise WrongAnswer(f"{name}: not as stock has them: {', '.join(wrong)}")
-
-    def program(self, name: str, who: str) -> Path:
-        """Where the program of that figure is written."""
-        return self.home / "programs" / f"{name}-{who}.py"
-
-    def skip(self, name: str, reason: str) -> list[Line]:
-        """No lines, and a note that says why."""
-        self.notes.append(f"skip: {name}: {reason}")
-        return []
 
 
 def start_up(bench: Bench) -> list[Line]:
@@ -164,7 +86,7 @@ def long_path(bench: Bench) -> list[Line]:
     stock = Subject(bench.python, statements(TYPICAL))
     stock_long = replace(stock, front=entries)
     ours = replace(stock_long, fastpath=bench.fastpath)
-    bench.check(name, stock_long, ours)
+    bench.check(name, {"stock-long": stock_long, "ours": ours})
     runs = bench.time(name, {"stock": stock, "stock-long": stock_long, "ours": ours}, 25)
     base = median(runs["stock"], import_seconds)
     longer = median(runs["stock-long"], import_seconds)
@@ -178,13 +100,11 @@ def long_path(bench: Bench) -> list[Line]:
 def library(bench: Bench) -> list[Line]:
     """500 modules of the standard library on a path of 10 entries, hot."""
     name = "stdlib"
-    names = importable(bench.python, 500)
-    # zip, library, lib-dynload and site-packages make four; without them in front it is no ten.
-    entries = extra_entries(bench.home / "extra", EXTRA)[:6]
-    stock = Subject(bench.python, statements(names), front=entries)
+    stock = bench.library()
     ours = replace(stock, fastpath=bench.fastpath)
-    bench.check(name, stock, ours)
-    runs = bench.time(name, {"stock": stock, "ours": ours}, 31)
+    ways = {"stock": stock, "ours": ours}
+    bench.check(name, ways)
+    runs = bench.time(name, ways, 31)
     return [
         of_stock(name, "import time", runs, import_seconds, 0.97),
         of_stock(name, "CPU", runs, cpu, 1.02),
@@ -195,47 +115,42 @@ def slow(bench: Bench) -> list[Line]:
     """300 more entries and the standard library at 1 ms per operation: the time spent finding.
 
     Finding is what passes inside PathFinder.find_spec, wrapped alike in stock and ours; for ours
-    loading and installing fastpath counts too. And again with io_uring refused.
+    loading and installing fastpath counts too. Without look-ahead, which finds some modules while
+    others are loaded, and reads some while others are found; the import time and the CPU are those
+    of all of fastpath. And again with io_uring refused.
     """
     reason = no_slow_mount()
     if reason:
         return bench.skip("slow, refused", reason)
     entries = extra_entries(bench.home / "extra", EXTRA)
     shelf = standard_library(bench.python)
-    with ExitStack() as stack:
-        mounts = [
-            stack.enter_context(slow_mount(source, bench.home / "slow" / where, DELAY_MS))
-            for source, where in ((str(bench.home / "extra"), "extra"), (shelf, "library"))
-        ]
-        extra, slow_shelf = (str(mount.path) for mount in mounts)
-        stock = Subject(
-            bench.python,
-            statements(TYPICAL),
-            front=[f"{extra}/{Path(entry).name}" for entry in entries],
-            moved={shelf: slow_shelf, f"{shelf}/lib-dynload": f"{slow_shelf}/lib-dynload"},
-            finding=True,
-        )
-        ours = replace(stock, fastpath=bench.fastpath)
-        ways = {"stock": stock, "ours": ours}
-        if "refused" in bench.wanted:
-            refuse = testbed("refuse")
-            ways["refused"] = replace(ours, prefix=[str(refuse), "--errno", "EPERM", "--"])
-        for who in list(ways)[1:]:
-            bench.check(f"slow-{who}", stock, ways[who])
-        runs = bench.time("slow", ways, 5)
-        served = {}
-        for who, way in ways.items():
-            before = sum(mount.operations() for mount in mounts)
-            run(way.command(bench.program("slow", who)))
-            served[who] = sum(mount.operations() for mount in mounts) - before
+    extra, slow_shelf = (bench.home / "slow" / where for where in ("extra", "library"))
+    sources = {extra: str(bench.home / "extra"), slow_shelf: shelf}
+    how = partial(run_on_fresh, sources, DELAY_MS)
+    stock = Subject(
+        bench.python,
+        statements(TYPICAL),
+        front=[f"{extra}/{Path(entry).name}" for entry in entries],
+        moved={shelf: str(slow_shelf), f"{shelf}/lib-dynload": f"{slow_shelf}/lib-dynload"},
+        finding=True,
+    )
+    ours = replace(stock, fastpath=bench.fastpath)
+    finder = replace(ours, off=["look-ahead"])
+    ways = {"stock": stock, "ours": ours, "finder": finder}
+    if "refused" in bench.wanted:
+        refuse = testbed("refuse")
+        ways["refused"] = replace(finder, prefix=[str(refuse), "--errno", "EPERM", "--"])
+    bench.check("slow", ways, how)
+    runs = bench.time("slow", ways, 5, how)
+    served = {who: round(median(runs[who], operations)) for who in ways}
     lines = [
-        of_stock("slow", "finding time", runs, finding_seconds, 0.10),
+        of_stock("slow", "finding time", {**runs, "ours": runs["finder"]}, finding_seconds, 0.10),
         of_stock("slow", "import time", runs, import_seconds, None),
         of_stock("slow", "CPU", runs, cpu, 1.02),
         count("slow", "operations served", served["stock"], served["ours"], None),
     ]
     if "refused" in ways:
-        base = median(runs["ours"], finding_seconds)
+        base = median(runs["finder"], finding_seconds)
         refused = median(runs["refused"], finding_seconds)
         lines += [
             Line(
@@ -330,19 +245,6 @@ def no_futex(bench: Bench) -> list[Line]:
         lines = [count(name, "futex calls added", calls[0], calls[1], 0)]
     runs = bench.time(name, {"stock": stock, "ours": ours}, 15)
     return [*lines, of_stock(name, "time", runs, import_seconds, 1.02)]
-
-
-def of_stock(
-    figure: str, what: str, runs: Runs, of: Callable[[Run], float], limit: float | None
-) -> Line:
-    """Ours to stock, a ratio of medians; both shown in milliseconds."""
-    base, value = (median(runs[who], of) for who in ("stock", "ours"))
-    return Line(figure, what, "x", base * 1e3, value * 1e3, value / base, limit)
-
-
-def count(figure: str, what: str, stock: int, ours: int, limit: float | None) -> Line:
-    """A count, which holds or does not."""
-    return Line(figure, what, "", stock, ours, ours, limit, hard=True)
 
 
 FIGURES: dict[str, Callable[[Bench], list[Line]]] = {

@@ -11,31 +11,62 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from _measure import Run, run
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def environment(where: Path, packages: Sequence[str] = ()) -> str:
-    """The python of a venv with these packages, pinned by requirements/envs.txt.
+def environment(where: Path, packages: Sequence[str] = (), base: str = sys.executable) -> str:
+    """The python of a venv of `base` with these packages, pinned by requirements/envs.txt.
 
-    Made afresh when packages, pins or interpreter are others than last time.
+    Made afresh when packages, pins or interpreter are others than last time. Packages are
+    installed by this interpreter's pip: for others than `sys.executable` there must be none.
     """
     pins = ROOT / "requirements" / "envs.txt"
-    wanted = [sys.version, *packages, pins.read_text() if packages else ""]
+    version = (
+        sys.version if base == sys.executable else said(base, "import sys; print(sys.version)")
+    )
+    wanted = [version, *packages, pins.read_text() if packages else ""]
     stamp = where / "stamp"
     key = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
     python = where / "bin" / "python"
     if stamp.exists() and stamp.read_text() == key:
         return str(python)
-    quiet([sys.executable, "-m", "venv", "--clear", "--without-pip", str(where)])
+    quiet([base, "-m", "venv", "--clear", "--without-pip", str(where)])
     if packages:
         install(["--constraint", str(pins), *packages], Path(site_packages(str(python))))
     stamp.write_text(key)
     return str(python)
+
+
+def interpreters(versions: Sequence[str]) -> dict[str, str]:
+    """A CPython for each of these versions ("3.13") that is found here.
+
+    Looks at this interpreter, FASTPATH_TEST_PYTHONS (as the tests do), pyenv's and PATH.
+    """
+    named = os.environ.get("FASTPATH_TEST_PYTHONS", "").split(os.pathsep)
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    found: dict[str, str] = {}
+    for version in versions:
+        # pyenv's shims answer for whichever version is selected, or not at all.
+        path = [Path(p, f"python{version}") for p in os.get_exec_path() if "shims" not in p]
+        candidates = [Path(sys.executable), *(Path(p) for p in named if p)]
+        candidates += [*sorted(pyenv.glob(f"{version}.*/bin/python")), *path]
+        for python in map(str, filter(Path.exists, candidates)):
+            if version_of(python) == f"cpython {version}":
+                found.setdefault(version, python)
+    return found
+
+
+def version_of(python: str) -> str:
+    """What it is, as in "cpython 3.13"."""
+    program = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
+    return said(python, program)
 
 
 def unpacked(wheel: Path, where: Path) -> Path:
@@ -128,7 +159,14 @@ class SlowMount:
 
     def operations(self) -> int:
         """How many operations it has served since it was mounted."""
-        return int(json.loads((self.path / ".slowfs-stats").read_text())["total"])
+        return self._count("total")
+
+    def waits(self) -> int:
+        """How many of them went out one after another: times the delay, the least they took."""
+        return self._count("waits")
+
+    def _count(self, what: str) -> int:
+        return int(json.loads((self.path / ".slowfs-stats").read_text())[what])
 
 
 @contextmanager
@@ -149,3 +187,23 @@ def slow_mount(source: str, where: Path, delay_ms: float) -> Iterator[SlowMount]
             process.wait()
             if os.path.ismount(where):
                 quiet(["umount", "--lazy", str(where)])
+
+
+def run_on_fresh(sources: Mapping[Path, str], delay_ms: float, command: Sequence[str]) -> Run:
+    """Run a command while each source is shown at its place by a slow filesystem of its own.
+
+    Mounted for this one process: the kernel keeps names and attributes for a second, so that on a
+    mount that lives longer, whoever runs second would find what the first has asked. With several
+    filesystems, waits are the sum of theirs.
+    """
+    with ExitStack() as stack:
+        mounts = [
+            stack.enter_context(slow_mount(source, where, delay_ms))
+            for where, source in sources.items()
+        ]
+        done = run(command)
+        return replace(
+            done,
+            operations=sum(mount.operations() for mount in mounts),
+            waits=sum(mount.waits() for mount in mounts),
+        )

@@ -29,6 +29,10 @@ class Run:
     wall_s: float
     cpu_s: float
     output: str
+    operations: int = 0
+    """What slow filesystems, if it met any, did for it."""
+    waits: int = 0
+    """How many of these went out one after another."""
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
@@ -86,6 +90,16 @@ def wall(run: Run) -> float:
 def cpu(run: Run) -> float:
     """Seconds of CPU, user and system, all threads, kernel workers of a ring included."""
     return run.cpu_s
+
+
+def operations(run: Run) -> int:
+    """Operations served by slow filesystems."""
+    return run.operations
+
+
+def waits(run: Run) -> int:
+    """Operations of slow filesystems that went out one after another."""
+    return run.waits
 
 
 def strace() -> str | None:

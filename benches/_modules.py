@@ -70,6 +70,18 @@ TYPICAL = [
 ]
 """What a larger program imports of the standard library; well over 100 modules in all."""
 
+PACKAGES = {
+    "django": """\
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"])
+import django
+django.setup()
+""",
+    "sqlalchemy": "import sqlalchemy.orm\n",
+    "boto3": "import boto3, botocore.session, boto3.s3.transfer\n",
+}
+"""Real packages, by what is installed, and what a program that uses them imports."""
+
 # Imports every module that the interpreter ships, in sorted order, and prints the names of those
 # that could be. Left out: what has effects (antigravity, this, idlelib, __main__ modules), tests,
 # what is gone or replaced in some versions (distutils, lib2to3), and what needs a display.

@@ -9,8 +9,8 @@ be read and run again by hand. For the programs in benches/.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from _measure import Run, run
@@ -22,12 +22,12 @@ import sys
 from time import perf_counter as clock
 moved = {moved!r}
 sys.path[:] = {front!r} + [moved.get(entry, entry) for entry in sys.path]
-start = clock()
+{before}start = clock()
 """
 INSTALL = """\
 sys.path.insert(0, {home!r})
 import fastpath
-assert fastpath.install(backend={backend!r}), "fastpath did not install"
+{switches}assert fastpath.install(backend={backend!r}), "fastpath did not install"
 del sys.path[0]
 """
 # Time inside PathFinder.find_spec, the outermost call only; installing counts as finding.
@@ -63,6 +63,10 @@ class Subject:
     """Entries put in front of `sys.path`."""
     moved: dict[str, str] = field(default_factory=dict)
     """Entries of `sys.path` to replace, old to new."""
+    off: Sequence[str] = ()
+    """Parts of fastpath that are switched off: finding, loading, look-ahead, collector."""
+    before: str = ""
+    """Statements that run before the clock starts."""
     finding: bool = False
     """Whether to time PathFinder.find_spec, in stock and ours alike."""
     prefix: Sequence[str] = ()
@@ -70,9 +74,12 @@ class Subject:
 
     def program(self) -> str:
         """The source that is run and timed."""
-        parts = [PATH.format(moved=self.moved, front=list(self.front))]
+        parts = [PATH.format(moved=self.moved, front=list(self.front), before=self.before)]
         if self.fastpath is not None:
-            parts.append(INSTALL.format(home=str(self.fastpath), backend=self.backend))
+            switches = "".join(f"fastpath._native._switch({part!r}, False)\n" for part in self.off)
+            parts.append(
+                INSTALL.format(home=str(self.fastpath), backend=self.backend, switches=switches)
+            )
         if self.finding:
             parts.append(FINDING)
         return "".join([*parts, self.body.rstrip("\n") + "\n", REPORT])
@@ -87,15 +94,28 @@ class Subject:
         """Isolated: the caller's environment and directory take no part. And no warnings."""
         return [self.python, "-I", "-W", "ignore"]
 
-    def modules(self, file: Path) -> dict[str, list[object]]:
+    def modules(
+        self, file: Path, how: Callable[[Sequence[str]], Run] = run
+    ) -> dict[str, list[object]]:
         """Run the program once, untimed: every module it loaded, described by _digest.py."""
         checked = file.with_name(f"{file.stem}-checked.py")
         checked.parent.mkdir(parents=True, exist_ok=True)
         checked.write_text(f"{self.program()}exec(open({str(DIGEST)!r}).read())\n")
-        output = run([*self.prefix, *self._interpreter(), str(checked)]).output
+        output = how([*self.prefix, *self._interpreter(), str(checked)]).output
         described = json.loads(output.splitlines()[-1])
         assert isinstance(described, dict)
         return described
+
+    def unusable(self, engine: str, file: Path) -> str | None:
+        """Why fastpath cannot use this engine here, in its own words; None if it can.
+
+        Asks by a program written to `file`. Stock uses none, and `auto` can always be used.
+        """
+        if self.fastpath is None or engine == "auto":
+            return None
+        body = f"print(fastpath.backends()[{engine!r}] or '')"
+        asked = replace(self, body=body, backend="auto", front=(), moved={})
+        return run(asked.command(file)).output.splitlines()[0] or None
 
 
 def import_seconds(run: Run) -> float:

@@ -2,10 +2,10 @@
 
 Three situations: the environment as it is; 300 more entries in front of sys.path; and the same
 with site-packages and those entries on a filesystem that takes 1 ms per operation, where every
-engine is shown beside the others. In each, what was loaded is compared with stock first: every
-module, its spec, its __file__ and its __path__. Runs alternate, each in a fresh process; figures
-are medians. Works in build/demo and leaves it there; the measured programs are in
-build/demo/programs, to be read and run by hand. `make demo` runs this.
+engine is shown beside the others, and each process gets a fresh mount. In each, what was loaded is
+compared with stock first: every module, its spec, its __file__ and its __path__. Runs alternate,
+each in a fresh process; figures are medians. Works in build/demo and leaves it there; the measured
+programs are in build/demo/programs, to be read and run by hand. `make demo` runs this.
 """
 
 from __future__ import annotations
@@ -13,39 +13,41 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from _ground import (
     ROOT,
-    SlowMount,
     environment,
     extra_entries,
     no_slow_mount,
+    run_on_fresh,
     site_packages,
-    slow_mount,
     unpacked,
 )
-from _measure import RunFailed, cpu, interleave, median, run, strace, system_calls, wall
+from _measure import (
+    Run,
+    RunFailed,
+    cpu,
+    interleave,
+    median,
+    operations,
+    run,
+    strace,
+    system_calls,
+    waits,
+    wall,
+)
+from _modules import PACKAGES
 from _report import Progress, ms, ratio, table
 from _subject import Subject, differences
 
-PACKAGES = ["django", "sqlalchemy", "boto3", "numpy"]
-IMPORTS = """\
-from django.conf import settings
-settings.configure(INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"])
-import django
-django.setup()
-import sqlalchemy.orm
-import boto3, botocore.session, boto3.s3.transfer
-import numpy
-"""
+IMPORTS = {**PACKAGES, "numpy": "import numpy\n"}
 EXTRA = 300
 DELAY_MS = 1.0
-SECONDS = 45
+SECONDS = 35
 """No further round of a situation begins later than this after its first."""
 AS_IS = "the environment as it is"
 LONG = f"{EXTRA} more entries in front"
@@ -65,6 +67,8 @@ class Row:
     cpu_s: float
     calls: int | None
     """System calls, or operations that the slow filesystem served; None if not counted."""
+    waits: int | None = None
+    """How many of those operations went out one after another; None on a local disk."""
 
 
 class Demo:
@@ -82,22 +86,19 @@ class Demo:
         name: str,
         ways: dict[str, Subject],
         rounds: int,
-        mounts: Sequence[SlowMount] = (),
+        how: Callable[[Sequence[str]], Run] = run,
     ) -> None:
-        """Check, count and time the ways; the first one is stock."""
-        slug = name.partition(",")[0].replace(" ", "-") + ("-slow" if mounts else "")
+        """Check, count and time the ways; the first one is stock. `how` runs a command."""
+        slug = name.replace(",", "").replace(" ", "-")
         files = {who: self._programs / f"{slug}-{who}.py" for who in ways}
 
         self._progress.stage(f"{name}: comparing what is loaded")
-        loaded, calls = {}, {}
-        for who, way in ways.items():
-            before = served(mounts)
-            loaded[who] = way.modules(files[who])
-            calls[who] = served(mounts) - before if mounts else None
+        loaded = {who: way.modules(files[who], how) for who, way in ways.items()}
         stock = next(iter(loaded.values()))
 
         commands = {who: way.command(files[who]) for who, way in ways.items()}
-        if self._tracer and not mounts:
+        calls: dict[str, int] = {}
+        if self._tracer and how is run:
             self._progress.stage(f"{name}: counting system calls")
             for who, way in ways.items():
                 # A traced call makes its thread sleep, which `auto` would take for a slow disk.
@@ -107,12 +108,13 @@ class Demo:
 
         self._progress.stage(f"{name}: timing, up to {rounds} rounds of {len(ways)} processes")
         timed = interleave(
-            {who: partial(run, command) for who, command in commands.items()},
+            {who: partial(how, command) for who, command in commands.items()},
             rounds,
             SECONDS,
             self._progress.tick,
         )
         for who in ways:
+            served = round(median(timed[who], operations))
             self.rows.append(
                 Row(
                     name,
@@ -121,22 +123,18 @@ class Demo:
                     differences(stock, loaded[who]),
                     median(timed[who], wall),
                     median(timed[who], cpu),
-                    calls[who],
+                    calls.get(who, served or None),
+                    round(median(timed[who], waits)) if served else None,
                 )
             )
-
-
-def served(mounts: Sequence[SlowMount]) -> int:
-    """The operations that these filesystems have served so far."""
-    return sum(mount.operations() for mount in mounts)
 
 
 def demonstrate(arguments: argparse.Namespace, progress: Progress) -> tuple[list[Row], list[str]]:
     """Every situation that this machine allows: the rows, and a line for each left out."""
     home = ROOT / "build" / "demo"
     notes = []
-    progress.stage(f"installing {', '.join(PACKAGES)} into build/demo/venv")
-    python = environment(home / "venv", PACKAGES)
+    progress.stage(f"installing {', '.join(IMPORTS)} into build/demo/venv")
+    python = environment(home / "venv", list(IMPORTS))
     fastpath = unpacked(arguments.wheel, home / "fastpath") if arguments.wheel else None
     entries = extra_entries(home / "extra", EXTRA)
     rounds, slow_rounds = (3, 1) if arguments.quick else (9, 3)
@@ -144,7 +142,7 @@ def demonstrate(arguments: argparse.Namespace, progress: Progress) -> tuple[list
     if strace() is None:
         notes.append("skip: counting system calls: needs strace")
 
-    stock = Subject(python, IMPORTS)
+    stock = Subject(python, "".join(IMPORTS.values()))
     ours = replace(stock, fastpath=fastpath)
     demo.situation(AS_IS, {"stock": stock, "fastpath": ours}, rounds)
     stock, ours = replace(stock, front=entries), replace(ours, front=entries)
@@ -154,40 +152,26 @@ def demonstrate(arguments: argparse.Namespace, progress: Progress) -> tuple[list
     if reason:
         notes.append(f"skip: {SLOW}: {reason}")
         return demo.rows, notes
-    with ExitStack() as stack:
-        site = site_packages(python)
-        sources = {"site-packages": site, "extra": str(home / "extra")}
-        mounts = {
-            name: stack.enter_context(slow_mount(source, home / "slow" / name, DELAY_MS))
-            for name, source in sources.items()
-        }
-        front = [str(mounts["extra"].path / Path(entry).name) for entry in entries]
-        stock = replace(stock, front=front, moved={site: str(mounts["site-packages"].path)})
-        ways = {"stock": stock}
-        for engine in ("serial", "threads", "uring", "auto"):
-            why = unusable(replace(stock, fastpath=fastpath), engine, home)
-            if why:
-                notes.append(f"skip: engine {engine}: {why}")
-            else:
-                ways[engine] = replace(stock, fastpath=fastpath, backend=engine)
-        demo.situation(SLOW, ways, slow_rounds, list(mounts.values()))
+    site, slow = site_packages(python), home / "slow"
+    front = [str(slow / "extra" / Path(entry).name) for entry in entries]
+    stock = replace(stock, front=front, moved={site: str(slow / "site-packages")})
+    ways = {"stock": stock}
+    for engine in ("serial", "threads", "uring", "auto"):
+        way = replace(stock, fastpath=fastpath, backend=engine)
+        why = way.unusable(engine, home / "programs" / f"usable-{engine}.py")
+        if why:
+            notes.append(f"skip: engine {engine}: {why}")
+        else:
+            ways[engine] = way
+    sources = {slow / "site-packages": site, slow / "extra": str(home / "extra")}
+    demo.situation(SLOW, ways, slow_rounds, partial(run_on_fresh, sources, DELAY_MS))
     return demo.rows, notes
-
-
-def unusable(subject: Subject, engine: str, home: Path) -> str | None:
-    """Why fastpath cannot use this engine here, in its own words; None if it can."""
-    if subject.fastpath is None or engine == "auto":
-        return None
-    body = f"print(fastpath.backends()[{engine!r}] or '')"
-    asked = replace(subject, body=body, front=(), moved={})
-    output = run(asked.command(home / "programs" / f"usable-{engine}.py")).output
-    return output.splitlines()[0] or None
 
 
 def show(rows: Sequence[Row]) -> str:
     """The table."""
     lines: list[list[str]] = [
-        ["", "", "wall ms", "", "CPU ms", "", "calls", "", "modules and specs"]
+        ["", "", "wall ms", "", "CPU ms", "", "calls", "", "waits", "", "modules and specs"]
     ]
     base = rows[0]
     for row in rows:
@@ -206,6 +190,8 @@ def show(rows: Sequence[Row]) -> str:
                 "" if first else ratio(row.cpu_s, base.cpu_s),
                 "" if row.calls is None else f"{row.calls:,}",
                 "" if first or row.calls is None else ratio(row.calls, base.calls or 0),
+                "" if row.waits is None else f"{row.waits:,}",
+                "" if first or row.waits is None else ratio(row.waits, base.waits or 0),
                 same,
             ]
         )
@@ -249,10 +235,11 @@ def main() -> int:
         )
         print()
     else:
-        print(f"\nimporting {', '.join(PACKAGES)}, medians of alternating fresh processes\n")
+        print(f"\nimporting {', '.join(IMPORTS)}, medians of alternating fresh processes\n")
         print(show(rows))
         print("\ncalls: system calls (strace, engine serial); in the last block, operations served")
-        print("by the filesystem. Loading is in every figure, and is stock's: fastpath only finds.")
+        print("by the filesystem, and waits: as many of them went out one after another. Executing")
+        print("the modules is in every figure, and is the same in all of them.")
         print(*notes, sep="\n")
     return 1 if any(row.different for row in rows) else 0
 

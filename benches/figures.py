@@ -4,7 +4,8 @@ Every figure is a median of alternating fresh processes, as a ratio to (or a dif
 stock in the same run, after the answers have been compared: a wrong answer ends the run with
 status 2. A figure that is a count must hold (status 1 if it does not); times are only reported,
 for a busy machine proves nothing either way. Works in build/figures and keeps there what is slow
-to make. `make bench` runs this; the figures themselves are in _figures.py.
+to make. `make bench` runs this; the figures themselves are in
+_figures.py and _loading.py.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from _figures import FIGURES, Bench, Line, WrongAnswer
+import _figures
+import _loading
+from _bench import Bench, Line, WrongAnswer
 from _ground import ROOT, environment, unpacked
 from _measure import RunFailed
 from _report import Progress, table
+
+FIGURES = _figures.FIGURES | _loading.FIGURES
 
 
 def show(lines: Sequence[Line]) -> str:

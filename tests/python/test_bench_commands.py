@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import _loading
 import demo
 import figures
 import pytest
-from _figures import FIGURES, Bench, Line, WrongAnswer
+from _bench import Bench, Line, WrongAnswer
+from _measure import Run
+from _report import Progress
+from _subject import Subject
 from demo import Row
+from figures import FIGURES
 
 BENCHES = Path(demo.__file__).parent
 
@@ -87,6 +94,57 @@ def test_a_wrong_answer_ends_it(
     assert "not as stock has them: json" in capsys.readouterr().err
 
 
+def bench(home: Path) -> Bench:
+    return Bench(home, sys.executable, None, None, 0.1, Progress(), set())
+
+
+def test_a_comparison_names_the_way_that_differs(tmp_path: Path) -> None:
+    stock = Subject(sys.executable, "import colorsys\n")
+    bench(tmp_path).check("f", {"stock": stock, "same": stock})
+    other = Subject(sys.executable, "import wave\n")
+    with pytest.raises(WrongAnswer, match=r"^f: serial: not as stock has them: .*colorsys"):
+        bench(tmp_path).check("f", {"stock": stock, "same": stock, "serial": other})
+
+
+def test_ways_are_run_as_asked(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def how(command: Sequence[str]) -> Run:
+        asked.append(Path(command[-1]).name)
+        return Run(0.0, 0.0, "{}")
+
+    ways = {who: Subject(sys.executable, "") for who in ("stock", "without x")}
+    bench(tmp_path).check("f", ways, how)
+    bench(tmp_path).time("f", ways, 10, how)
+    assert asked == [
+        "f-stock-checked.py",
+        "f-without-x-checked.py",
+        "f-stock.py",
+        "f-without-x.py",
+    ]
+
+
+def test_waits_are_counted_not_timed() -> None:
+    runs = {
+        who: [Run(0.0, 0.0, "", waits=waits) for waits in (many, 0, 900)]
+        for who, many in (("stock", 500), ("ours", 70))
+    }
+    line = _loading.waited("f", "waits", runs, 60)
+    assert (line.stock, line.ours, line.hard, line.holds) == (500, 70, True, False)
+
+
+def test_caches_are_dropped_by_root_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(_loading, "DROP_CACHES", tmp_path / "untouched")
+    used = bench(tmp_path)
+    assert _loading.cold(used) == []
+    assert used.notes == ["skip: cold: needs root, to drop the kernel's caches"]
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(_loading, "DROP_CACHES", tmp_path / "no" / "such")
+    assert _loading.cold(used) == []
+    assert "cannot be dropped: " in used.notes[-1]
+
+
 def test_an_unknown_figure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     argv = [sys.executable, str(BENCHES / "figures.py"), "--control", "pass", "speed"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -110,6 +168,15 @@ def test_the_demo_names_what_differs() -> None:
     )
     assert shown.count("identical") == 1
     assert "4 DIFFER: a, b, c, ..." in shown
+
+
+def test_the_demo_shows_waits_where_there_are_any() -> None:
+    local, slow = row("as it is", "stock", []), replace(row("slow", "stock", []), waits=1234)
+    waited = replace(row("slow", "uring", []), waits=617)
+    shown = demo.show([local, slow, waited]).splitlines()
+    assert "waits" in shown[0]
+    assert "1,234" in shown[-2]
+    assert "617  0.50 x" in shown[-1]
 
 
 def test_the_demo_fails_if_anything_differs(

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from _ground import interpreters, no_slow_mount, run_on_fresh
 from _measure import Run, RunFailed, interleave, run, strace, system_calls, total_calls
+from _memory import BYTECODE, CODE, from_memory
 from _modules import TYPICAL, importable
 from _report import table
 from _subject import Subject, differences, finding_seconds, import_seconds
@@ -100,6 +102,57 @@ def test_programs_differ_in_fastpath_alone(tmp_path: Path) -> None:
         "assert fastpath.install(backend='auto'), \"fastpath did not install\"",
         "del sys.path[0]",
     ]
+
+
+def test_parts_are_switched_off_before_installing(tmp_path: Path) -> None:
+    lines = subject(fastpath=tmp_path, off=["loading", "collector"]).program().splitlines()
+    install = lines.index("import fastpath") + 3
+    assert lines[install - 2 : install] == [
+        "fastpath._native._switch('loading', False)",
+        "fastpath._native._switch('collector', False)",
+    ]
+    assert "fastpath.install(" in lines[install]
+
+
+def test_what_is_prepared_is_not_timed() -> None:
+    program = subject(before="prepare = 1\n").program()
+    assert program.index("prepare = 1\n") < program.index("start = clock()\n")
+
+
+@pytest.mark.parametrize("kind", [BYTECODE, CODE])
+def test_memory_hands_out_what_stock_has_loaded(kind: str, tmp_path: Path) -> None:
+    stock = subject("import json.decoder, colorsys, _ctypes_test\n")
+    expected = stock.modules(tmp_path / "stock.py")
+    way = from_memory(stock, tmp_path / "kept.bin")[kind]
+    loaded = way.modules(tmp_path / "memory.py")
+    assert loaded.keys() == expected.keys()
+    for name in ("json", "json.decoder", "colorsys"):
+        (spec, *places), (_, *stock_places) = loaded[name], expected[name]
+        assert isinstance(spec, list)
+        assert spec[2][:2] == ["__main__", "Memory"]
+        assert places == stock_places
+    assert loaded["_ctypes_test"] == expected["_ctypes_test"]
+
+
+def test_every_run_gets_a_fresh_slow_mount(tmp_path: Path) -> None:
+    need("fuse")
+    reason = no_slow_mount()
+    assert reason is None, reason
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").touch()
+    there = tmp_path / "there"
+    program = f"import os; [os.path.exists({str(there)!r} + name) for name in ('/file', '/none')]"
+    sources = {there: str(tmp_path / "source")}
+    command = [sys.executable, "-I", "-c", program]
+    runs = [run_on_fresh(sources, 0.1, command) for _ in range(2)]
+    # The first of them knows nothing, and neither does the second.
+    assert [(one.operations, one.waits) for one in runs] == [(2, 2)] * 2
+
+
+def test_interpreters_are_found_by_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert interpreters([here, "3.99"]) == {here: sys.executable}
 
 
 def test_both_see_the_same_path(tmp_path: Path) -> None:
