@@ -5,9 +5,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::reading::{fresh_generation, is_slow};
+use super::reading::fresh_generation;
 use super::{Answer, Grounds, Index, Pass, Run};
 use crate::candidates::{self, Candidate, INIT};
 use crate::fact::{Fact, Kind};
@@ -182,14 +181,15 @@ impl Index {
         pass.learnt = true;
         let mut paths = vec![package.path().to_owned()];
         paths.extend(candidates::files(package.path(), INIT, &self.suffixes));
-        let started = Instant::now();
+        let before = self.prober.slept();
         let facts = self.stat(&paths);
+        let slow = self.has_been_slow(before, paths.len());
         if let Some(stat) = facts[0].stat() {
             let mut state = package.state();
             if matches!(state.names, Names::Unread) {
                 state.generation = fresh_generation(stat);
                 state.pass = pass.id;
-                state.slow = is_slow(started, paths.len());
+                state.slow = slow;
             }
         }
         match facts[1..].iter().position(Fact::is_file) {

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Index, LookAhead, Pass, count};
 use crate::fact::{Fact, Generation, Stat};
@@ -19,10 +19,8 @@ use crate::table::{Directory, NameSet, Names};
 const LARGE: usize = if CASE_SENSITIVE { 8_192 } else { usize::MAX };
 /// A lower bound of the bytes a name takes in a directory's `st_size`, where that grows with it.
 const BYTES_PER_NAME: u64 = 32;
-/// A filesystem whose operations take longer than this is slow: waits count, not calls.
+/// A filesystem whose operations make us sleep for longer than this is slow.
 const SLOW: Duration = Duration::from_micros(200);
-/// How many operations a parallel engine has under way at once, for judging what one took.
-const WIDTH: u32 = 64;
 
 impl Index {
     /// For each of these, whether it is a directory: one batch.
@@ -69,9 +67,9 @@ impl Index {
 
     /// Reads these directories, and notes whether their filesystem is slow.
     pub(super) fn read_and_time(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) -> bool {
-        let started = Instant::now();
+        let before = self.prober.slept();
         self.read(pass, dirs);
-        let slow = is_slow(started, dirs.len() * 2);
+        let slow = self.has_been_slow(before, dirs.len());
         if slow {
             self.met_slow.store(true, Ordering::Relaxed);
         }
@@ -79,6 +77,13 @@ impl Index {
             dir.state().slow = slow;
         }
         slow
+    }
+
+    /// Whether so many operations, the first of them when calls had slept for `before`, slept longer than a fast
+    /// filesystem lets them. Time that other processes took is none of its.
+    pub(super) fn has_been_slow(&self, before: Duration, operations: usize) -> bool {
+        let slept = self.prober.slept().saturating_sub(before);
+        slept > SLOW * u32::try_from(operations).unwrap_or(u32::MAX)
     }
 
     /// Whether look-ahead may be worth something: any directory was slow to read so far.
@@ -281,9 +286,4 @@ pub(super) fn fresh_generation(stat: &Stat) -> Option<Generation> {
 
 pub(super) fn now_ns() -> i128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128)
-}
-
-pub(super) fn is_slow(started: Instant, operations: usize) -> bool {
-    let rounds = u32::try_from(operations).unwrap_or(u32::MAX).div_ceil(WIDTH);
-    started.elapsed() > SLOW * rounds.max(1)
 }

@@ -10,7 +10,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use rustc_hash::FxHasher;
 
@@ -31,9 +31,16 @@ pub(super) struct Memory {
     slots: [AtomicU32; SLOTS],
     /// Whether anything was ever slow. Until then nothing is looked up and nothing noted.
     any: AtomicBool,
+    /// How long all calls have slept, in nanoseconds.
+    slept_ns: AtomicU64,
 }
 
 impl Memory {
+    /// How long all calls have slept so far, in nanoseconds: those of threads at work at the same time add up.
+    pub(super) fn slept_ns(&self) -> u64 {
+        self.slept_ns.load(Relaxed)
+    }
+
     /// How long the calls in these places will wait, in nanoseconds, for all of the batch but
     /// its slowest call: what company could save.
     pub(super) fn expect<'p>(&self, places: impl Iterator<Item = &'p [u8]>) -> u64 {
@@ -48,6 +55,9 @@ impl Memory {
     /// A call for this path waited so many nanoseconds. Quick calls wear a slow mark off by
     /// halves, as some calls are quick everywhere.
     pub(super) fn note<'p>(&self, place: impl FnOnce() -> &'p [u8], waited_ns: u64) {
+        if waited_ns > 0 {
+            self.slept_ns.fetch_add(waited_ns, Relaxed);
+        }
         let waited_ns = u32::try_from(waited_ns).unwrap_or(u32::MAX);
         if waited_ns >= WORTH_NS {
             self.any.store(true, Relaxed);
@@ -75,7 +85,11 @@ impl Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { slots: [const { AtomicU32::new(UNKNOWN) }; SLOTS], any: AtomicBool::new(false) }
+        Self {
+            slots: [const { AtomicU32::new(UNKNOWN) }; SLOTS],
+            any: AtomicBool::new(false),
+            slept_ns: AtomicU64::new(0),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod system;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::fact::{Content, Fact};
 pub use list::Listing;
@@ -170,6 +171,13 @@ impl Prober {
             listings: listings.load(Relaxed),
             reads: reads.load(Relaxed),
         }
+    }
+
+    /// How long the calls of batches have slept so far: those under way at the same time add up, and a call that was
+    /// merely preempted counts for nothing. The engine `serial` does not measure.
+    #[must_use]
+    pub fn slept(&self) -> Duration {
+        Duration::from_nanos(self.memory.slept_ns())
     }
 
     /// `stat(2)` of every path, in order: one fact each, whatever becomes of an engine meanwhile.
