@@ -147,8 +147,7 @@ impl Index {
     ) -> Verdict {
         grounds.inner.push(Arc::clone(package));
         let unread = {
-            let mut state = package.state();
-            pass.tell(package, &mut state);
+            let state = package.state();
             matches!(state.names, Names::Unread) || state.trust != self.table.trust()
         };
         // Listing takes four waits and also serves the package's submodules; probing takes one.
