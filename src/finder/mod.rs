@@ -26,8 +26,8 @@ use crate::table::Directory;
 pub use named::as_function;
 pub use plan::fits_fs_encoding;
 use plan::{Around, Place, Plan, Step};
-pub use stock::Natives;
 use stock::Stock;
+pub use stock::{Natives, is_importlibs, replaced};
 use watch::Entries;
 
 /// Plans kept: `sys.path`, and the paths of a few namespace packages.

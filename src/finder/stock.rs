@@ -45,6 +45,7 @@ struct Body {
 impl Body {
     fn of(class: &Bound<'_, PyType>, name: &'static str) -> PyResult<Self> {
         let descriptor = class.getattr("__dict__")?.get_item(name)?;
+        require_importlibs(&descriptor, name)?;
         let function = descriptor.getattr("__func__")?;
         Ok(Self { name, descriptor: descriptor.unbind(), function: function.unbind() })
     }
@@ -402,6 +403,23 @@ fn loaders(details: &Bound<'_, PyTuple>) -> PyResult<Vec<(String, Py<PyAny>)>> {
     Ok(loaders)
 }
 
+/// Whether a function, or the one in a descriptor, is importlib's own; so is what is no Python function.
+pub fn is_importlibs(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = value.py();
+    let function = value.getattr(intern!(py, "__func__")).unwrap_or_else(|_| value.clone());
+    let Ok(globals) = function.getattr(intern!(py, "__globals__")) else { return Ok(true) };
+    Ok(globals.is(py.import("_frozen_importlib_external")?.dict()))
+}
+
+fn require_importlibs(value: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {
+    if is_importlibs(value)? { Ok(()) } else { Err(replaced(name)) }
+}
+
+/// What somebody else's function does in the place of importlib's, ours cannot stand for.
+pub fn replaced(name: &str) -> PyErr {
+    PyRuntimeError::new_err(format!("somebody has replaced importlib's {name}"))
+}
+
 fn relied_on(
     path_finder: &Bound<'_, PyType>,
     file_finder: &Bound<'_, PyType>,
@@ -414,8 +432,9 @@ fn relied_on(
         let dict = class.getattr("__dict__")?;
         for name in names {
             let name = PyString::intern(class.py(), name);
-            let value = dict.get_item(&name)?.unbind();
-            found.push((dict.clone().unbind(), name.unbind(), value));
+            let value = dict.get_item(&name)?;
+            require_importlibs(&value, name.to_str()?)?;
+            found.push((dict.clone().unbind(), name.unbind(), value.unbind()));
         }
     }
     Ok(found)

@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 
-use crate::finder::as_function;
+use crate::finder::{as_function, is_importlibs, replaced};
 
 /// Classes and functions of `importlib._bootstrap_external` that loading goes through.
 pub struct Stock {
@@ -76,12 +76,19 @@ impl Stock {
                 let name = PyString::intern(py, name);
                 // Not every version has all of them.
                 if let Ok(value) = owner.getattr(&name) {
+                    if !is_original(owner, &value)? {
+                        return Err(replaced(name.to_str()?));
+                    }
                     relied_on.push((owner.clone().unbind(), name.unbind(), value.unbind()));
                 }
             }
         }
+        let get_code = of("SourceLoader")?.getattr("get_code")?;
+        if !is_importlibs(&get_code)? {
+            return Err(replaced("get_code"));
+        }
         Ok(Self {
-            get_code: of("SourceLoader")?.getattr("get_code")?.unbind(),
+            get_code: get_code.unbind(),
             source_loader: of("SourceLoader")?.cast_into::<PyType>()?.unbind(),
             source_file_loader: class.cast_into::<PyType>()?.unbind(),
             compile_bytecode: of("_compile_bytecode")?.unbind(),
@@ -162,4 +169,11 @@ impl Stock {
         let args = (&self.hash_key, source);
         Ok(self.imp.bind(py).call_method1(intern!(py, "source_hash"), args)?.cast_into()?)
     }
+}
+
+/// Whether what `owner` has is what CPython has put there, as far as functions show it: one written in Python knows where
+/// it was written, a built-in one is bound to its module.
+fn is_original(owner: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let bound_to = value.getattr(intern!(value.py(), "__self__"));
+    Ok(is_importlibs(value)? && bound_to.map_or(true, |bound_to| bound_to.is(owner)))
 }
