@@ -83,7 +83,7 @@ impl Reading {
 
     /// Always by a worker. The kernel would try it at once, and a filesystem may wait in there without
     /// saying so: FUSE, for a read past the end, asks for attributes that it no longer keeps, and
-    /// files would be read one after the other (experiments/0201-reading).
+    /// files would be read one after the other (experiments/0107-reading).
     fn read_on(&mut self, stat: Stat) -> squeue::Entry {
         self.state = State::Reading(stat);
         let fd = self.fd();
