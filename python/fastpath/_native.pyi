@@ -100,7 +100,9 @@ class Explanation(TypedDict):
 def install(
     *, backend: _Backend = "auto", freshness: _Freshness = "auto", cache: _Cache = "auto"
 ) -> bool:
-    """Replace the body of ``PathFinder.find_spec`` with the native one; tell whether it is active.
+    """Put native bodies into stock importlib; tell whether they are active.
+
+    Those of ``PathFinder.find_spec`` and ``SourceLoader.get_code``; nothing else changes.
 
     ``backend`` chooses the engine that asks the filesystem; ``"auto"`` measures. ``freshness``
     says when a directory is checked again before an answer from the table is given: ``"auto"``
@@ -109,16 +111,17 @@ def install(
     processes; nothing is shared yet, whichever is asked.
 
     An argument other than ``"auto"`` wins over FASTPATH_BACKEND and FASTPATH_FRESHNESS. Returns
-    False, changing nothing, under FASTPATH=0 and on an interpreter it does not know. Called
-    again with other settings, it starts over with those. Raises ValueError or TypeError for a
-    bad argument, naming it and the allowed ones.
+    False, changing nothing, under FASTPATH=0, on an interpreter it does not know, and where
+    somebody has replaced a part of finding before. Called again with other settings, it starts
+    over with those. Raises ValueError or TypeError for a bad argument, naming it and the allowed
+    ones.
     """
 
 def uninstall() -> None:
-    """Put the original body of ``PathFinder.find_spec`` back. Harmless when not installed."""
+    """Put the original bodies back, the very same objects. Harmless when not installed."""
 
 def is_installed() -> bool:
-    """Tell whether the native body is in place in this process."""
+    """Tell whether the native bodies are in place in this process."""
 
 def stats() -> Stats:
     """Return the counters of this process and the settings in force."""
