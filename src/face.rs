@@ -1,6 +1,6 @@
 //! The Python face: the module `fastpath._native`.
 //!
-//! It installs and removes the finder, reads the environment, checks arguments, and sees to it that
+//! It installs and removes finder and loader, reads the environment, checks arguments, and sees to it that
 //! nothing of ours ever breaks an import: whatever goes wrong inside, stock answers.
 
 mod explain;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms that know no Python, with the rooms each may name. `bytecode`, `candidates`, `probe`
-/// and `table` are siblings: they never name each other.
+/// The rooms that know no Python, with the rooms each may name. `bytecode`, `candidates`, `probe`,
+/// `pyc` and `table` are siblings: they never name each other.
 const CORE: [(&str, &[&str]); 7] = [
     ("fact", &[]),
     ("bytecode", &[]),
