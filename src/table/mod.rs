@@ -5,6 +5,7 @@
 
 mod local;
 mod names;
+pub mod shared;
 
 pub use local::{Directory, Names, State, Table};
 pub use names::{NameSet, StemHash};
