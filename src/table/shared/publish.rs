@@ -191,3 +191,64 @@ impl Write for Bounded {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// ENOSPC from the n-th write on; before that, half of what it is given.
+    struct Full {
+        file: Bounded,
+        writes: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.writes =
+                self.writes.checked_sub(1).ok_or(io::Error::from_raw_os_error(libc::ENOSPC))?;
+            self.file.write(&bytes[..bytes.len().div_ceil(2)])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    fn names(dir: &Path) -> Vec<OsString> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    /// The old table stays, byte by byte, and nothing lies beside it, at whichever write the disk is full.
+    #[test]
+    fn a_full_disk_leaves_the_old_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.table");
+        let old = vec![1; 100_000];
+        let new: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+        publish(&path, |out| out.write_all(&old).map(|()| true)).unwrap();
+        let mut failed = 0;
+        loop {
+            let full = |file| Full { file, writes: failed };
+            let outcome = publish_through(full, &path, |out| {
+                new.chunks(999).try_for_each(|piece| out.write_all(piece)).map(|()| true)
+            });
+            assert_eq!(names(dir.path()), ["a.table", "a.table.lock"], "write {failed}");
+            match outcome {
+                Ok(published) => {
+                    assert_eq!(published, Published::Done);
+                    break;
+                }
+                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENOSPC)),
+            }
+            assert!(fs::read(&path).unwrap() == old, "write {failed}");
+            failed += 1;
+        }
+        assert!(failed > 100, "only {failed} places to fail");
+        assert!(fs::read(&path).unwrap() == new);
+    }
+}
