@@ -206,7 +206,10 @@ fn roots_tables_are_believed_where_they_came_with_the_environment() {
 fn by_copy(test: &str, dir: &Path) -> Command {
     let copy = dir.join("tests");
     if !copy.exists() {
-        fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+        // By another process: a child of some other test's would inherit our descriptor, and while anybody has a
+        // file open for writing, it cannot be executed (ETXTBSY).
+        let mut by = Command::new("cp");
+        assert!(by.arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap().success());
         chmod(&copy, 0o755);
     }
     let mut command = child_of(&copy, test, dir);

@@ -81,10 +81,7 @@ fn directory(path: &Path) -> io::Result<File> {
         }
         opened => opened,
     };
-    let dir = dir.map_err(|error| match refusal(&error) {
-        Refusal::Link => Refusal::Link.into(),
-        _ => error,
-    })?;
+    let dir = dir.map_err(plainly)?;
     let meta = dir.metadata()?;
     if !meta.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -93,6 +90,12 @@ fn directory(path: &Path) -> io::Result<File> {
     Ok(dir)
 }
 
+/// Of a link, open(2) says that there were too many.
+fn plainly(error: io::Error) -> io::Error {
+    if refusal(&error) == Refusal::Link { Refusal::Link.into() } else { error }
+}
+
+/// Makes a directory, and those above it.
 fn make(path: &Path) -> io::Result<()> {
     let there: Option<Metadata> = path.ancestors().find_map(|dir| dir.metadata().ok());
     if let Some(meta) = there {
@@ -117,7 +120,8 @@ fn lock(dir: &File, name: &OsStr) -> io::Result<Option<File>> {
 /// Those of open(2), or what forbids to use what is there.
 fn create(dir: &File, name: &OsStr, flags: OFlags) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | SAFELY | flags;
-    let file = File::from(openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?);
+    let file = openat(dir, name, flags, Mode::RUSR | Mode::WUSR);
+    let file = File::from(file.map_err(|errno| plainly(errno.into()))?);
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(Refusal::NotRegular.into());
