@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat,
 use rustix::process::{Resource, getrlimit};
 
 use super::file::{open_itself, refusal};
-use super::{Published, Refusal, Trust, owner};
+use super::{Published, Refusal, Trust, owner, system};
 
 /// Permissions of a directory that is made, as the XDG base directory specification has it.
 const DIRECTORY: u32 = 0o700;
@@ -35,7 +35,8 @@ const BUFFER: usize = 64 << 10;
 /// something wait for a disk when it ends.
 ///
 /// # Errors
-/// Those of the calls, of `write`, and a [`Refusal`] where the directory is not ours alone.
+/// Those of the calls, of `write`, and a [`Refusal`] where the directory is not ours alone, or
+/// the process has more rights than whoever executed it.
 pub fn publish(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<bool>,
@@ -49,6 +50,9 @@ fn publish_through<W: Write>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<bool>,
 ) -> io::Result<Published> {
+    if system::has_more_rights() {
+        return Err(Refusal::Secure.into());
+    }
     let parent = path.parent().filter(|_| path.is_absolute()).zip(path.file_name());
     let (parent, name) = parent.ok_or(Refusal::NoPlace("its path is not absolute"))?;
     let dir = directory(parent)?;
