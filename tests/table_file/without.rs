@@ -298,7 +298,7 @@ fn read_in_a_child() {
 // ---- nothing: how many calls it takes ----------------------------------------------------------
 
 #[test]
-fn opening_takes_six_calls_and_a_missing_table_one() {
+fn the_calls_are_those_that_were_promised() {
     let strace = Command::new("strace").arg("-V").stdout(Stdio::null()).status();
     if !strace.is_ok_and(|status| status.success()) {
         return skip("strace", "there is none");
@@ -325,9 +325,15 @@ fn opening_takes_six_calls_and_a_missing_table_one() {
     // rights than its user, one for the file and one for the directory.
     let at_most = if MAPPED { 6 } else { 5 + 6 };
     assert!(opened.len() <= at_most, "{opened:#?}");
-    let piece = between("/mark-piece", "/mark-end");
+    let piece = between("/mark-piece", "/mark-publish");
     let at_most = if MAPPED { 2 } else { 4 };
     assert!(piece.len() <= at_most, "{piece:#?}");
+    // The table's name is never without a table, and nobody waits for a disk.
+    let published = between("/mark-publish", "/mark-end");
+    let quoted = format!("\"{NAME}\"");
+    let naming: Vec<_> = published.iter().filter(|line| line.contains(&quoted)).collect();
+    assert!(matches!(naming[..], [call] if call.contains("rename")), "{naming:#?}");
+    assert!(!published.iter().any(|line| line.contains("sync(")), "{published:#?}");
 }
 
 #[test]
@@ -342,6 +348,8 @@ fn open_and_read() {
     let first = table.read(table.len() - 16_384, 16_384);
     mark("/mark-piece");
     let piece = table.read(20_000, 5000);
+    mark("/mark-publish");
+    publish_number(&path, 51, |_| Ok(())).unwrap();
     mark("/mark-end");
     assert!(none.is_err() && first.is_some() && piece.is_some());
 }
