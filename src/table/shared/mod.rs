@@ -3,6 +3,7 @@
 //! What it says is only ever a proposal: whoever uses it compares it with the filesystem first.
 
 mod block;
+mod check;
 mod draft;
 mod encode;
 mod foot;
@@ -14,11 +15,13 @@ mod open;
 mod plans;
 mod refusal;
 mod root;
+mod turns;
 mod write;
 
 use std::fmt::Debug;
 
 pub use block::{Block, Stored};
+pub use check::Health;
 pub use key::Key;
 pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
 pub use merge::{merge, seal};
