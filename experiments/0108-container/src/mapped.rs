@@ -33,6 +33,13 @@ impl Mapped {
             .then(|| unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(at), len) })
     }
 
+    /// Has the kernel begin to read these bytes, and no others around them (MADV_WILLNEED).
+    pub fn announce(&self, at: usize, len: usize) {
+        if self.has(at, len) {
+            let _ = self.map.advise_range(memmap2::Advice::WillNeed, at, len);
+        }
+    }
+
     /// A private copy, made by the kernel (process_vm_readv(2)).
     ///
     /// # Errors

@@ -25,11 +25,12 @@ const PIECES: usize = 500;
 const ROUNDS: usize = 101;
 const PROCESSES: usize = 31;
 
-const WAYS: [&str; 11] = [
+const WAYS: [&str; 12] = [
     "nothing",
     "in-place",
     "in-place-then-copied",
     "copied",
+    "announced-and-copied",
     "kept-open",
     "opened-again",
     "pyc",
@@ -74,6 +75,10 @@ impl Source {
             "in-place" => in_place().is_some_and(sound),
             "in-place-then-copied" => in_place().is_some_and(|b| sound(&black_box(b.to_vec()))),
             "copied" => sound(&black_box(copied()?)),
+            "announced-and-copied" => {
+                self.map.announce(piece.at, piece.len);
+                sound(&black_box(copied()?))
+            }
             "kept-open" => sound(&black_box(kept()?)),
             "opened-again" => again()?.is_some_and(|bytes| sound(&black_box(bytes))),
             "stat-and-in-place" => same()? && in_place().is_some_and(sound),
