@@ -5,13 +5,14 @@
 //! the bytes of the names; a reader needs nothing but slices that know their ends.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::facts::{Directory, Generation, Stamp};
-use crate::mapped::Mapped;
+use crate::mapped::{Mapped, pread};
 use crate::store::{Store, bytes_of, numbers};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"facts\r\n\x01");
@@ -26,16 +27,29 @@ const MODULE_ROW: usize = 15;
 /// Generation, number of names, number of modules.
 const BLOCK_HEAD: usize = 6;
 
-/// How bytes get out of the mapping.
+/// How bytes get out of the file.
 pub enum Access {
-    InPlace,
-    Copied,
+    /// Through the mapping.
+    InPlace(Mapped),
+    /// Copied out of the mapping by the kernel.
+    Copied(Mapped),
+    /// Read from a descriptor that stays open.
+    Read(File),
 }
 
 pub struct Flat {
-    map: Mapped,
-    access: Access,
+    file: Access,
+    length: usize,
     index: Vec<u8>,
+}
+
+impl Access {
+    fn len(&self) -> io::Result<usize> {
+        match self {
+            Access::InPlace(map) | Access::Copied(map) => Ok(map.len()),
+            Access::Read(file) => Ok(file.metadata()?.len() as usize),
+        }
+    }
 }
 
 /// Rows and the names they point to, with `head` numbers before them.
@@ -96,12 +110,12 @@ fn find<const N: usize>(block: &[u8], at: usize, count: u64, name: &[u8]) -> Opt
 }
 
 impl Flat {
-    pub fn open(file: &Path, access: Access) -> Result<Self, String> {
-        let map = Mapped::open(file).map_err(|e| e.to_string())?;
-        let mut flat = Self { map, access, index: Vec::new() };
+    pub fn open(file: Access) -> Result<Self, String> {
+        let length_now = file.len().map_err(|e| e.to_string())?;
+        let mut flat = Self { file, length: length_now, index: Vec::new() };
         let header = flat.piece(0, HEADER).ok_or("no header")?;
         let [magic, length, at, size, sum, own] = numbers(&header).ok_or("no header")?;
-        if magic != MAGIC || xxh3_64(&header[..40]) != own || length != flat.map.len() as u64 {
+        if magic != MAGIC || xxh3_64(&header[..40]) != own || length != length_now as u64 {
             return Err("not a table, or damaged".into());
         }
         flat.index = flat.sound(at, size, sum).ok_or("the index is damaged")?.into_owned();
@@ -109,9 +123,12 @@ impl Flat {
     }
 
     fn piece(&self, at: usize, len: usize) -> Option<Cow<'_, [u8]>> {
-        match self.access {
-            Access::InPlace => self.map.in_place(at, len).map(Cow::Borrowed),
-            Access::Copied => self.map.copied(at, len).ok().map(Cow::Owned),
+        // Room for a piece is never more than the file is long.
+        at.checked_add(len).filter(|&end| end <= self.length)?;
+        match &self.file {
+            Access::InPlace(map) => map.in_place(at, len).map(Cow::Borrowed),
+            Access::Copied(map) => map.copied(at, len).ok().map(Cow::Owned),
+            Access::Read(file) => pread(file, at, len).ok().map(Cow::Owned),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -59,11 +60,20 @@ impl Mapped {
     }
 }
 
+/// A private copy from the file itself (pread(2)).
+///
+/// # Errors
+/// EFAULT where the file has become shorter; otherwise what the call says.
+pub fn pread(file: &File, at: usize, len: usize) -> io::Result<Vec<u8>> {
+    // SAFETY: `fill` gives room for that many bytes.
+    fill(len, |room| unsafe { libc::pread(file.as_raw_fd(), room.cast(), len, at as i64) })
+}
+
 /// A buffer of `len` bytes which `call` fills, answering as read(2) does.
 ///
 /// # Errors
 /// That of the call; EFAULT where it filled less.
-pub fn fill(len: usize, call: impl FnOnce(*mut u8) -> isize) -> io::Result<Vec<u8>> {
+fn fill(len: usize, call: impl FnOnce(*mut u8) -> isize) -> io::Result<Vec<u8>> {
     let mut buffer = Vec::with_capacity(len);
     match call(buffer.as_mut_ptr()) {
         -1 => Err(io::Error::last_os_error()),

@@ -88,7 +88,8 @@ pub fn lookups(facts: &[Directory], folder: &Path) {
         .filter(|kind| *kind != "lmdb-locked")
         .map(|kind| (kind, store::open(kind, &folder.join(file_of(kind))).expect("a sound store")));
     let opened: Vec<_> = opened.collect();
-    let flat = Flat::open(&folder.join("flat"), Access::Copied).expect("sound");
+    let flat = fs::File::open(folder.join("flat")).expect("a store");
+    let flat = Flat::open(Access::Read(flat)).expect("a sound store");
     let blocks: Vec<_> = names.iter().map(|(dir, _)| flat.block(dir).expect("sound")).collect();
     let (mut of_names, mut of_modules) = (BTreeMap::new(), BTreeMap::new());
     for _ in 0..ROUNDS {

@@ -6,7 +6,6 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::facts::{Directory, bytecode_of};
 use crate::flat::{Access, Flat};
-use crate::mapped::{Mapped, fill};
+use crate::mapped::{Mapped, pread};
 use crate::measure::{median, report, spread};
 
 const PIECES: usize = 500;
@@ -112,13 +111,9 @@ impl Source {
     }
 }
 
-fn pread(file: &File, at: usize, len: usize) -> io::Result<Vec<u8>> {
-    // SAFETY: `fill` gives room for that many bytes.
-    fill(len, |room| unsafe { libc::pread(file.as_raw_fd(), room.cast(), len, at as i64) })
-}
-
 pub fn run(facts: &[Directory], folder: &Path) -> io::Result<()> {
-    let flat = Flat::open(&folder.join("flat"), Access::Copied).map_err(io::Error::other)?;
+    let flat =
+        Flat::open(Access::Read(File::open(folder.join("flat"))?)).map_err(io::Error::other)?;
     let modules = facts.iter().flat_map(|d| d.modules.iter().map(move |m| (d, m))).collect();
     let mut list = String::new();
     for (dir, module) in spread(modules, PIECES) {
@@ -199,6 +194,7 @@ pub fn truncated(folder: &Path, undumpable: bool) -> io::Result<()> {
     let file = folder.join("cut");
     fs::write(&file, [7; 8 * 4096])?;
     let map = Mapped::open(&file)?;
+    let kept = File::open(&file)?;
     let say = |what, at, len| match map.copied(at, len) {
         Ok(bytes) => println!("  {what}: {len} bytes, the last is {}", bytes[len - 1]),
         Err(error) => println!("  {what}: {error}"),
@@ -209,6 +205,7 @@ pub fn truncated(folder: &Path, undumpable: bool) -> io::Result<()> {
     say("rest of the last page", 6144, 2048);
     say("across the end", 4096, 8192);
     say("beyond the end", 5 * 4096, 100);
+    println!("  by pread, across the end: {:?}", pread(&kept, 4096, 8192).err());
     let child = Command::new("/proc/self/exe").arg("read-in-place").arg(&file).status();
     println!("  in place, beyond the end: {}", child?);
     Ok(())

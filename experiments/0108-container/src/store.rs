@@ -1,9 +1,12 @@
 //! What is asked of every container, and which containers there are.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use crate::facts::{Directory, Generation, Stamp};
+use crate::flat::{Access, Flat};
+use crate::mapped::Mapped;
 use crate::{archive, flat, lmdb};
 
 /// A container that was opened. `None` is "not known", which is always safe to say; a name that is
@@ -16,8 +19,8 @@ pub trait Store {
 }
 
 /// The containers, by the names the command line gives them.
-pub const KINDS: [&str; 6] =
-    ["lmdb", "lmdb-locked", "rkyv", "rkyv-unchecked", "flat-in-place", "flat-copied"];
+pub const KINDS: [&str; 7] =
+    ["lmdb", "lmdb-locked", "rkyv", "rkyv-unchecked", "flat-in-place", "flat-copied", "flat-read"];
 
 /// The file that a kind is kept in, inside the folder that was written.
 pub fn file_of(kind: &str) -> &str {
@@ -34,13 +37,18 @@ pub fn write(folder: &Path, facts: &Vec<Directory>) -> io::Result<()> {
 
 /// Opens the file as this kind of container; the error is a sentence.
 pub fn open(kind: &str, file: &Path) -> Result<Box<dyn Store>, String> {
+    let mapped = || Mapped::open(file).map_err(|e| e.to_string());
     Ok(match kind {
         "lmdb" => Box::new(lmdb::Lmdb::open(file, false)?),
         "lmdb-locked" => Box::new(lmdb::Lmdb::open(file, true)?),
         "rkyv" => Box::new(archive::Rkyv::open(file, true)?),
         "rkyv-unchecked" => Box::new(archive::Rkyv::open(file, false)?),
-        "flat-in-place" => Box::new(flat::Flat::open(file, flat::Access::InPlace)?),
-        "flat-copied" => Box::new(flat::Flat::open(file, flat::Access::Copied)?),
+        "flat-in-place" => Box::new(Flat::open(Access::InPlace(mapped()?))?),
+        "flat-copied" => Box::new(Flat::open(Access::Copied(mapped()?))?),
+        "flat-read" => {
+            let file = File::open(file).map_err(|e| e.to_string())?;
+            Box::new(Flat::open(Access::Read(file))?)
+        }
         other => return Err(format!("no container is called {other}")),
     })
 }
