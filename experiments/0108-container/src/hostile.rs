@@ -87,9 +87,11 @@ fn try_out(kind: &str, file: &Path, tree: &str, shorter: &str) -> io::Result<Str
     Ok(outcome(child))
 }
 
-pub fn run(tree: &str, folder: &Path) -> io::Result<()> {
+/// Tries every kind whose name begins with `which`.
+pub fn run(tree: &str, folder: &Path, which: &str) -> io::Result<()> {
     store::write(folder, &facts::gather(Path::new(tree))?)?;
-    for kind in KINDS.into_iter().filter(|kind| *kind != "lmdb-locked") {
+    let wanted = |kind: &&str| *kind != "lmdb-locked" && kind.starts_with(which);
+    for kind in KINDS.into_iter().filter(wanted) {
         let sound = fs::read(folder.join(file_of(kind)))?;
         println!("{kind}, {} bytes", sound.len());
         println!("  untouched: {}", counted(kind, tree, folder, [(sound.clone(), None)])?);

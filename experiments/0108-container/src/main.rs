@@ -17,7 +17,7 @@ const HELP: &str =
 container open KIND FOLDER TIMES  open one of them again and again
 container opens FOLDER            time of opening, all kinds in turn
 container lookups TREE FOLDER     time of lookups, all kinds in turn
-container hostile TREE FOLDER     damage a small store in every byte, and ask it
+container hostile TREE FOLDER [KIND]   damage a small store in every byte, and ask it
 container pieces TREE FOLDER      time of reading 500 pieces, all ways in turn
 container truncated FOLDER [undumpable]   read a mapping whose file became shorter
 (judge, touch and read-in-place are the child processes of these)";
@@ -40,7 +40,8 @@ fn main() {
         ["lookups", tree, folder] => {
             facts::gather(Path::new(tree)).map(|f| measure::lookups(&f, Path::new(folder)))
         }
-        ["hostile", tree, folder] => hostile::run(tree, Path::new(folder)),
+        ["hostile", tree, folder] => hostile::run(tree, Path::new(folder), ""),
+        ["hostile", tree, folder, kind] => hostile::run(tree, Path::new(folder), kind),
         ["judge", kind, file, tree, shorter] => {
             facts::gather(Path::new(tree)).map(|f| hostile::judge(kind, file, &f, shorter))
         }
