@@ -1,13 +1,14 @@
 """Read the 500 pieces with none of them in the page cache, each way in turn, in fresh processes.
 
-Usage: cold.py CONTAINER FOLDER, after `CONTAINER pieces TREE FOLDER`. Only our own files and the listed `.pyc` are dropped from
-the page cache; what the filesystem knows of directories and inodes stays.
+Usage: cold.py CONTAINER FOLDER, after `CONTAINER pieces TREE FOLDER`. Only the table and the listed
+`.pyc` are dropped from the page cache; what is known of directories and inodes stays.
 """
 
 import os
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 WAYS = ("in-place", "copied", "announced-and-copied", "kept-open", "opened-again", "pyc")
 ROUNDS = 7
@@ -24,9 +25,8 @@ def drop(path: str) -> None:
 def main() -> None:
     """Print the medians."""
     container, folder = sys.argv[1:]
-    with open(os.path.join(folder, "list"), encoding="utf-8") as lines:
-        files = [line.rstrip("\n").split(" ", 3)[3] for line in lines]
-    files.append(os.path.join(folder, "flat"))
+    lines = Path(folder, "list").read_text(encoding="utf-8").splitlines()
+    files = [*(line.split(" ", 3)[3] for line in lines), f"{folder}/flat"]
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(ROUNDS):
         for way in WAYS:
