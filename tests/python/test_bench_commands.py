@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import _ground
 import _loading
 import demo
 import figures
@@ -135,12 +136,12 @@ def test_waits_are_counted_not_timed() -> None:
 
 def test_caches_are_dropped_by_root_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(_loading, "DROP_CACHES", tmp_path / "untouched")
+    monkeypatch.setattr(_ground, "DROP_CACHES", tmp_path / "untouched")
     used = bench(tmp_path)
     assert _loading.cold(used) == []
     assert used.notes == ["skip: cold: needs root, to drop the kernel's caches"]
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(_loading, "DROP_CACHES", tmp_path / "no" / "such")
+    monkeypatch.setattr(_ground, "DROP_CACHES", tmp_path / "no" / "such")
     assert _loading.cold(used) == []
     assert "cannot be dropped: " in used.notes[-1]
 
