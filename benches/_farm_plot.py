@@ -1,0 +1,69 @@
+"""Draws what farm.py measured: launches per second, a panel for each ground.
+
+The only file that needs matplotlib (requirements/plot.txt), and imported only when asked for.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from _farm import Row
+
+mpl.use("Agg")
+mpl.rcParams["svg.hashsalt"] = "farm"  # the same figures, the same file
+
+from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+
+COLOURS = ("#888888", "#1f77b4", "#2ca02c", "#d62728")
+
+
+def draw(rows: Sequence[Row], file: Path, title: str) -> None:
+    """Write the picture to `file`; its suffix says in which format."""
+    grounds = list(dict.fromkeys(row.ground for row in rows))
+    figure, panels = plt.subplots(
+        len(grounds), 1, squeeze=False, layout="constrained", figsize=(10, 3 * len(grounds))
+    )
+    for panel, ground in zip(panels[:, 0], grounds, strict=True):
+        here = [row for row in rows if row.ground == ground]
+        _draw_ground(panel, here)
+        panel.set_title(ground, loc="left")
+        panel.set_ylabel("launches/s")
+        panel.legend(frameon=False, fontsize="small", loc="upper right")
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.margins(y=0.25)
+    figure.suptitle(title)
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    plt.close(figure)
+
+
+def _draw_ground(panel: Axes, rows: Sequence[Row]) -> None:
+    """A group of bars for each command line, a bar for each way, with its ratio to the first."""
+    lines = list(dict.fromkeys(row.line for row in rows))
+    ways = list(dict.fromkeys(row.way for row in rows))
+    width = 0.8 / len(ways)
+    for number, way in enumerate(ways):
+        mine = [row for row in rows if row.way == way]
+        places = [lines.index(row.line) + (number - (len(ways) - 1) / 2) * width for row in mine]
+        rates = [row.per_second for row in mine]
+        spread = [spread_of(row) for row in mine]
+        bars = panel.bar(places, rates, width * 0.95, label=way, color=COLOURS[number % 4])
+        panel.errorbar(
+            places, rates, yerr=list(zip(*spread, strict=True)), fmt="none", ecolor="black", lw=0.8
+        )
+        if number:
+            base = {row.line: row.per_second for row in rows if row.way == ways[0]}
+            ratios = [f"{row.per_second / base[row.line]:.2f} ×" for row in mine]  # noqa: RUF001
+            panel.bar_label(bars, ratios, fontsize="x-small", padding=3)
+    panel.set_xticks(range(len(lines)), lines)
+
+
+def spread_of(row: Row) -> tuple[float, float]:
+    """How far below and above the median the middle half of the rounds reaches."""
+    if len(row.rounds) < 2:
+        return 0.0, 0.0
+    low, _, high = statistics.quantiles(row.rounds, n=4, method="inclusive")
+    return max(0.0, row.per_second - low), max(0.0, high - row.per_second)
