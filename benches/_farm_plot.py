@@ -13,7 +13,8 @@ import matplotlib as mpl
 from _farm import Row
 
 mpl.use("Agg")
-mpl.rcParams["svg.hashsalt"] = "farm"  # the same figures, the same file
+# The same figures give the same file, and its text is text.
+mpl.rcParams.update({"svg.hashsalt": "farm", "svg.fonttype": "none"})
 
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402

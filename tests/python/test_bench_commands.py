@@ -25,14 +25,14 @@ from figures import FIGURES
 BENCHES = Path(demo.__file__).parent
 
 
-@pytest.mark.parametrize("command", ["demo.py", "figures.py"])
+@pytest.mark.parametrize("command", ["demo.py", "figures.py", "farm.py"])
 def test_help_has_an_example(command: str) -> None:
     argv = [sys.executable, str(BENCHES / command), "--help"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert "example: benches/" in done.stdout.replace("\n", " ")
 
 
-@pytest.mark.parametrize("command", ["demo.py", "figures.py"])
+@pytest.mark.parametrize("command", ["demo.py", "figures.py", "farm.py"])
 def test_a_wheel_or_the_control_must_be_asked_for(command: str) -> None:
     argv = [sys.executable, str(BENCHES / command)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
