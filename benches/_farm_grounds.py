@@ -8,14 +8,14 @@ its modules.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from _farm_ways import Way
 from _ground import SlowMount, drop_caches, no_dropping, no_slow_mount, slowed
-from _measure import run, strace, system_calls
+from _measure import Run, run, strace, system_calls
 
 DELAY_MS = 1.0
 FORGOTTEN_S = 1.2
@@ -113,8 +113,12 @@ class Slow(Hot):
 
     def count(self, way: Way, line: str, variables: Mapping[str, str]) -> Count:
         """What one launch asks for that knows nothing of the one before."""
+        return self.asked(way, lambda: run(way.command(line), variables))
+
+    def asked(self, way: Way, launch: Callable[[], Run]) -> Count:
+        """What a launch by this way asks its mount for, whatever it launches."""
         self.settle()
         mount = self._mounts[way.home]
         calls, waits = mount.operations(), mount.waits()
-        run(way.command(line), variables)
+        launch()
         return Count(mount.operations() - calls, mount.waits() - waits)

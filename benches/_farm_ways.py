@@ -114,7 +114,9 @@ def prepare(
     kinds: Sequence[Kind],
     home: Path,
     wheel: Path | None,
+    *,
     packages: Sequence[str] = PACKAGES,
+    pinned: str | Path = "farm.txt",
     stage: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Way], list[str]]:
     """The kinds, ready, in their order; and a line for each that this fastpath cannot be.
@@ -126,7 +128,7 @@ def prepare(
         where = home / kind.environment
         if kind.environment not in pythons:
             stage(f"preparing {where.parent.name}/{where.name}")
-            pythons[kind.environment] = _environment(where, wheel, packages)
+            pythons[kind.environment] = _environment(where, wheel, packages, pinned)
         python = pythons[kind.environment]
         unknown = [command for command in kind.commands if not _knows(python, command)]
         if unknown:
@@ -139,11 +141,13 @@ def prepare(
     return ways, notes
 
 
-def _environment(where: Path, wheel: Path | None, packages: Sequence[str]) -> str:
+def _environment(
+    where: Path, wheel: Path | None, packages: Sequence[str], pinned: str | Path
+) -> str:
     """The python of a venv with the packages and the wheel, nothing of which is enabled."""
     if os.path.ismount(where):
         raise SystemExit(f"a run that was killed has left a mount: umount {where} {where}-beside")
-    python = environment(where, packages, pinned="farm.txt")
+    python = environment(where, packages, pinned=pinned)
     if wheel is not None:
         install(["--no-deps", "--upgrade", str(wheel)], Path(site_packages(python)))
     return python

@@ -26,12 +26,13 @@ def environment(
     where: Path,
     packages: Sequence[str] = (),
     base: str = sys.executable,
-    pinned: str = "envs.txt",
+    pinned: str | Path = "envs.txt",
 ) -> str:
-    """The python of a venv of `base` with these packages, pinned by that file of requirements/.
+    """The python of a venv of `base` with these packages, pinned by a file of requirements/.
 
-    Made afresh when packages, pins or interpreter are others than last time. Packages are
-    installed by this interpreter's pip: for others than `sys.executable` there must be none.
+    Or by any other file, named by an absolute path. Made afresh when packages, pins or interpreter
+    are others than last time. Packages are installed by this interpreter's pip: for others than
+    `sys.executable` there must be none.
     """
     pins = ROOT / "requirements" / pinned
     version = (

@@ -124,7 +124,7 @@ def test_environments_are_prepared_once_for_those_who_share_one(tmp_path: Path) 
     stages: list[str] = []
     unknown = Kind("later", "one", is_stock, ["no-such-command"])
     kinds = [Kind("stock", "one", is_stock), unknown, Kind("same", "one", is_stock)]
-    ways, notes = prepare(kinds, tmp_path / "farm", None, [], stages.append)
+    ways, notes = prepare(kinds, tmp_path / "farm", None, packages=[], stage=stages.append)
     assert [one.name for one in ways] == ["stock", "same"]
     assert notes == ["skip: later: there is no `python -m fastpath no-such-command`"]
     assert stages == ["preparing farm/one"]
