@@ -96,9 +96,8 @@ class Way:
 
     def variables(self, tables: Path) -> dict[str, str]:
         """The environment of its processes; shared tables are below `tables`."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_INHERITED)}
         own = {k: v.replace(TABLES, str(tables)) for k, v in self.kind.variables.items()}
-        return {**inherited, "HOME": str(self.user), "LC_ALL": "C.UTF-8", **own}
+        return variables_of(self.user) | own
 
     def answer(self, output: str) -> str:
         """What a command line said, without what names the environment."""
@@ -108,6 +107,12 @@ class Way:
         """Whether its processes are what it claims to be: asks one of them."""
         said = run([self.python, "-c", STATS], self.variables(tables)).output
         return self.kind.is_so(json.loads(said))
+
+
+def variables_of(user: Path) -> dict[str, str]:
+    """Our variables, for a process of somebody who has `user` for a home and has set nothing."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_INHERITED)}
+    return {**inherited, "HOME": str(user), "LC_ALL": "C.UTF-8"}
 
 
 def prepare(
@@ -124,20 +129,21 @@ def prepare(
     Environments are kept in `home` between runs, fastpath is installed anew each time.
     """
     ways, notes, pythons = [], [], {}
+    user = home / "user"
+    user.mkdir(parents=True, exist_ok=True)
     for kind in kinds:
         where = home / kind.environment
         if kind.environment not in pythons:
             stage(f"preparing {where.parent.name}/{where.name}")
             pythons[kind.environment] = _environment(where, wheel, packages, pinned)
         python = pythons[kind.environment]
-        unknown = [command for command in kind.commands if not _knows(python, command)]
+        unknown = [command for command in kind.commands if not _knows(python, command, user)]
         if unknown:
             notes.append(f"skip: {kind.name}: there is no `python -m fastpath {unknown[0]}`")
             continue
         for command in kind.commands:
-            quiet([python, "-m", "fastpath", command])
-        (home / "user").mkdir(exist_ok=True)
-        ways.append(Way(kind, where, python, site_packages(python), home / "user"))
+            quiet([python, "-m", "fastpath", command], variables_of(user))
+        ways.append(Way(kind, where, python, site_packages(python), user))
     return ways, notes
 
 
@@ -153,7 +159,8 @@ def _environment(
     return python
 
 
-def _knows(python: str, command: str) -> bool:
+def _knows(python: str, command: str, user: Path) -> bool:
     """Whether the fastpath of that environment has this command."""
     asked = [python, "-m", "fastpath", command, "--help"]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    done = subprocess.run(asked, env=variables_of(user), capture_output=True, check=False)
+    return done.returncode == 0

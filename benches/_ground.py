@@ -94,9 +94,11 @@ def install(what: Sequence[str], where: Path) -> None:
     quiet([*pip, "install", "--target", str(where), *what])
 
 
-def quiet(command: Sequence[str]) -> None:
-    """Run a command; what it printed appears only if it fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+def quiet(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+    """Run a command, with our variables or these; what it printed appears only if it fails."""
+    done = subprocess.run(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     if done.returncode != 0:
         sys.stderr.write(done.stdout.decode(errors="replace"))
         raise SystemExit(f"failed: {' '.join(command)}")
