@@ -113,7 +113,9 @@ class Farm:
             elif not ready:
                 raise WrongAnswer(f"{ground}: {way.name}: there is fastpath in its processes")
             else:
-                self.notes.append(f"skip: {ground}: {way.name}: fastpath.stats() tells otherwise")
+                self.notes.append(
+                    f"skip: {ground}: {way.name}: fastpath.stats() of its processes tells otherwise"
+                )
         return ready
 
     def _count(self, ground: Hot, way: Way, line: str, tables: Path) -> Count:

@@ -85,7 +85,9 @@ def test_who_is_not_what_it_claims_is_left_out(tmp_path: Path) -> None:
     shared = next(kind for kind in KINDS if kind.is_so is has_table)
     used = on_hot([way(tmp_path / "a"), way(tmp_path / "b", shared)], tmp_path)
     assert {row.way for row in used.rows} == {"stock"}
-    assert used.notes == [f"skip: hot: {shared.name}: fastpath.stats() tells otherwise"]
+    assert used.notes == [
+        f"skip: hot: {shared.name}: fastpath.stats() of its processes tells otherwise"
+    ]
     with pytest.raises(WrongAnswer, match="there is fastpath in its processes"):
         on_hot([way(tmp_path / "c", replace(shared, name="stock"))], tmp_path)
 
