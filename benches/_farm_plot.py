@@ -1,4 +1,4 @@
-"""Draws what farm.py measured: launches per second, a panel for each ground.
+"""Draws what farm.py measured: launches per second to those of stock, a panel for each ground.
 
 The only file that needs matplotlib (requirements/plot.txt), and imported only when asked for.
 """
@@ -32,33 +32,36 @@ def draw(rows: Sequence[Row], file: Path, title: str) -> None:
         here = [row for row in rows if row.ground == ground]
         _draw_ground(panel, here)
         panel.set_title(ground, loc="left")
-        panel.set_ylabel("launches/s")
-        panel.legend(frameon=False, fontsize="small", loc="upper right")
+        panel.set_ylabel("to stock")
         panel.spines[["top", "right"]].set_visible(False)
-        panel.margins(y=0.25)
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     figure.suptitle(title)
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
     plt.close(figure)
 
 
 def _draw_ground(panel: Axes, rows: Sequence[Row]) -> None:
-    """A group of bars for each command line, a bar for each way, with its ratio to the first."""
+    """A group of bars for each command line, a bar for each way, as high as its ratio to stock.
+
+    Absolute heights would make the bars of whatever takes long too small to be seen.
+    """
     lines = list(dict.fromkeys(row.line for row in rows))
     ways = list(dict.fromkeys(row.way for row in rows))
+    stock = {row.line: row.per_second for row in rows if row.way == ways[0]}
     width = 0.8 / len(ways)
     for number, way in enumerate(ways):
         mine = [row for row in rows if row.way == way]
         places = [lines.index(row.line) + (number - (len(ways) - 1) / 2) * width for row in mine]
-        rates = [row.per_second for row in mine]
-        spread = [spread_of(row) for row in mine]
-        bars = panel.bar(places, rates, width * 0.95, label=way, color=COLOURS[number % 4])
+        ratios = [row.per_second / stock[row.line] for row in mine]
+        spread = [[part / stock[row.line] for part in spread_of(row)] for row in mine]
+        bars = panel.bar(places, ratios, width * 0.95, label=way, color=COLOURS[number % 4])
         panel.errorbar(
-            places, rates, yerr=list(zip(*spread, strict=True)), fmt="none", ecolor="black", lw=0.8
+            places, ratios, yerr=list(zip(*spread, strict=True)), fmt="none", ecolor="black", lw=0.8
         )
-        if number:
-            base = {row.line: row.per_second for row in rows if row.way == ways[0]}
-            ratios = [f"{row.per_second / base[row.line]:.2f} ×" for row in mine]  # noqa: RUF001
-            panel.bar_label(bars, ratios, fontsize="x-small", padding=3)
+        said = [f"{row.per_second:.3g}/s" for row in mine] if not number else None
+        said = said or [f"{ratio:.2f} ×" for ratio in ratios]  # noqa: RUF001
+        panel.bar_label(bars, said, fontsize="small", color="white", label_type="center")
     panel.set_xticks(range(len(lines)), lines)
 
 

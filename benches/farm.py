@@ -54,7 +54,7 @@ def show(rows: Sequence[Row]) -> str:
                 row.ground if number == 0 or row.ground != before.ground else "",
                 row.line if first else "",
                 row.way,
-                f"{row.per_second:.1f}" if row.per_second < 100 else f"{row.per_second:,.0f}",
+                rate(row.per_second),
                 "" if first else ratio(row.per_second, base.per_second),
                 ms(row.cpu_s),
                 "" if first else ratio(row.cpu_s, base.cpu_s),
@@ -66,6 +66,12 @@ def show(rows: Sequence[Row]) -> str:
         )
         before = row
     return table(lines, left=3)
+
+
+def rate(value: float) -> str:
+    """Three digits, or all that stand before the point."""
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:,.{digits}f}"
 
 
 def counted(value: float | None) -> str:

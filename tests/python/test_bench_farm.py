@@ -223,8 +223,9 @@ def test_the_table_has_ratios_to_the_stock_of_the_same_line() -> None:
     ).splitlines()
     assert shown[3].split()[2:] == ["15.0", "1.50", "x", "100", "1.00", "x", "600", "0.20", "x"]
     assert shown[4] == ""
-    assert shown[6].split()[2:4] == ["8.0", "4.00"]
+    assert shown[6].split()[2:4] == ["8.00", "4.00"]
     assert shown[6].endswith("50  0.10 x")
+    assert [farm.rate(value) for value in (0.196, 15.55, 1234.5)] == ["0.20", "15.6", "1,234"]
 
 
 @pytest.fixture
@@ -298,7 +299,7 @@ def test_a_plot_names_grounds_and_ways(tmp_path: Path) -> None:
     rows = [row(), row("shared table", per_second=15.0, rounds=[14.0, 15.0, 18.0])]
     draw(rows, tmp_path / "farm.svg", "launches per second")
     drawn = (tmp_path / "farm.svg").read_text()
-    for text in ("hot", LINE, "stock", "shared table", "1.50"):
+    for text in ("hot", LINE, "stock", "shared table", "10/s", "1.50"):
         assert f">{text}" in drawn
     assert spread_of(rows[0]) == (0.0, 0.0)
     assert spread_of(rows[1]) == (0.5, 1.5)
