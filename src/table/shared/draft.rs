@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::encode::{NamesIn, block_size};
-use super::layout::{ENTRY, MAX_NAME, MAX_PIECE, checksum};
+use super::layout::{ENTRY, MAX_CONTENT, MAX_NAME, MAX_PIECE, checksum};
 use super::root;
 use super::turns::Turns;
 use super::{Block, LearntDir, LearntFile, Listed, Shared, Stored};
@@ -94,7 +94,7 @@ impl Draft {
         Self { path, used_day, names, files, used: false, known: false, news: false }
     }
 
-    fn of_block(block: &Arc<Block>, today: u32) -> Self {
+    fn of_block(old: &Shared, block: &Arc<Block>, today: u32) -> Self {
         // A day in the future, by a clock that was wrong, would never grow old.
         let mut draft = Self::new(block.path().to_owned(), block.used_day().min(today));
         draft.known = true;
@@ -103,7 +103,8 @@ impl Draft {
             let Stored { source, bytecode, .. } = stored;
             DraftFile { name: name.into(), source, bytecode, content: Content::Old(stored) }
         };
-        draft.files = block.files().map(file).collect();
+        draft.files =
+            block.files().filter(|(_, stored)| old.has_room_for(stored)).map(file).collect();
         draft
     }
 
@@ -179,7 +180,8 @@ impl Draft {
                     }
                 }
         };
-        learnt.name.len() <= MAX_NAME && !found.is_ok_and(|at| same(&self.files[at]))
+        let storable = learnt.name.len() <= MAX_NAME && learnt.bytes.len() <= MAX_CONTENT;
+        storable && !found.is_ok_and(|at| same(&self.files[at]))
     }
 }
 
@@ -191,7 +193,7 @@ pub(super) fn is_known(old: &Shared, learnt: &LearntDir) -> bool {
     let block = old.block(&learnt.path);
     let draft = block.map_or_else(
         || Draft::new(learnt.path.clone(), 0),
-        |block| Draft::of_block(&block, block.used_day()),
+        |block| Draft::of_block(old, &block, block.used_day()),
     );
     !learnt.names.as_ref().is_some_and(|listed| draft.lacks_names(listed))
         && !learnt.files.iter().any(|file| draft.lacks_file(file, Some(old)))
@@ -206,11 +208,17 @@ pub(super) struct Drafts {
 
 impl Drafts {
     /// What stands in the old table, but for what is below roots that nobody knows, and what is sealed: undated, it would
-    /// never be believed again.
-    pub(super) fn of(old: &Shared, today: u32) -> Self {
+    /// never be believed again. No more than `limit` bytes of it are held, since no more can stay.
+    pub(super) fn of(old: &Shared, today: u32, limit: u64) -> Self {
         let mut drafts = Self::default();
-        for block in old.blocks().filter(|block| block.path().has_root() && !block.is_sealed()) {
-            let draft = Draft::of_block(&block, today);
+        let mut held = 0;
+        let usable = |block: &Arc<Block>| block.path().has_root() && !block.is_sealed();
+        for block in old.blocks().filter(usable) {
+            held += block.size() as u64;
+            if held > limit {
+                break;
+            }
+            let draft = Draft::of_block(old, &block, today);
             drafts.at(block.path(), || draft);
         }
         drafts

@@ -7,7 +7,7 @@ use super::draft::{Content, Draft};
 use super::encode::{self, Said};
 use super::foot::{Entries, Entry, Foot, Section, foot_size};
 use super::layout::{
-    BLOCKS, CONTENTS, FORMAT, HEAD, INDEX, MAGIC, Made, PLAN_INDEX, PLANS, checksum,
+    BLOCKS, CONTENTS, FORMAT, HEAD, INDEX, MAGIC, MAX_INDEX, Made, PLAN_INDEX, PLANS, checksum,
 };
 use super::plans::Plans;
 use super::root::{self, Root, Roots};
@@ -77,6 +77,9 @@ pub(super) fn table(
         (checksum(&learnt.program), piece, learnt.used_day)
     });
     let (plans, plan_index) = pieces(PLANS, &mut out, encoded_plans)?;
+    if index.len() > MAX_INDEX {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     let plan_index = out.whole(PLAN_INDEX, &plan_index)?;
     let index = out.whole(INDEX, &index)?;
     let sections = vec![contents, blocks, plans, plan_index, index];
