@@ -114,12 +114,14 @@ fn contents(
     let mut drafts: Vec<_> = drafts.into_iter().map(settled).collect();
     let from = out.at;
     for (n, file) in files {
-        let bytes = match file.content {
-            Content::New(bytes, _) => Some(bytes),
-            Content::Old(stored) => old.and_then(|old| old.bytes_of(&stored)),
+        let summed = match file.content {
+            Content::New(bytes, _) => Some((checksum(&bytes), bytes)),
+            Content::Old(known) => {
+                old.and_then(|old| old.bytes_of(&known)).map(|bytes| (known.checksum, bytes))
+            }
         };
-        let Some(bytes) = bytes else { continue };
-        let (at, len, checksum) = (out.at - from, bytes.len() as u64, checksum(&bytes));
+        let Some((checksum, bytes)) = summed else { continue };
+        let (at, len) = (out.at - from, bytes.len() as u64);
         out.put(&bytes)?;
         let (source, bytecode) = (file.source, file.bytecode);
         drafts[n].files.push((file.name, Stored { source, bytecode, at, len, checksum }));
