@@ -176,6 +176,17 @@ fn other_formats_and_keys_are_refused_by_name() {
     assert_eq!(refusal(Vec::new()), Some(Refusal::Damaged("it is too short")));
 }
 
+#[test]
+fn sections_of_other_kinds_and_builds_are_skipped() {
+    let (bytes, model) = small();
+    for (kind, build) in [(99, 0), (1, 7), (2, 7), (3, 7), (4, 7), (5, 7)] {
+        let table = open(&forge::Table::of(&bytes).with_section(kind, build));
+        assert_eq!(read(&table), model, "kind {kind}, build {build}");
+    }
+    let instead = open(&forge::Table::of(&bytes).with_section(1, 0));
+    assert_ne!(read(&instead), model, "the first of a kind is meant");
+}
+
 /// Asks everything that can be asked: for tables with forged checksums, of which only that is expected.
 pub fn ask_everything(bytes: &[u8]) {
     let watched = Watched { bytes: bytes.to_vec(), reads: Arc::default() };

@@ -141,7 +141,7 @@ impl Draft {
                 self.news = true;
             }
         }
-        if self.size() > MAX_PIECE {
+        if self.news && self.size() > MAX_PIECE {
             // No directory that imports are answered from is as large: nothing is stored of it.
             (self.names, self.files, self.news) = (None, Vec::new(), false);
         }

@@ -5,7 +5,7 @@
 //! counts [`FORMAT`] up: a reader takes tables of its own format only.
 //!
 //! ```text
-//! file      head, contents, blocks, plans, index, plan index, foot
+//! file      head, contents, blocks, plans, plan index, index, foot
 //!
 //! head      0 magic 8, 8 format 4, 12 zero 4                    for people and file(1): no reader depends on it
 //! contents  the bytes of one bytecode file after another, in the order in which they were first learnt

@@ -51,7 +51,7 @@ pub fn merge(
 
 /// Writes a table that can be moved with the environment it is about, or made on another machine for it: paths below
 /// one of `roots` are stored relative to it, and what lies below a sealed one is dated by size and `mtime` of the source
-/// alone. Nothing is left out; equal input gives equal output anywhere.
+/// alone. Nothing is left out that can be stored; equal input, in the same order, gives equal output anywhere.
 ///
 /// # Errors
 ///
