@@ -42,6 +42,13 @@ impl Table {
         xxh3_64(&[&[0; 4], path.as_bytes()].concat()).to_le_bytes()
     }
 
+    /// Claims to be sealed or not, and that these roots are.
+    pub fn set_sealed(&mut self, flag: u8, roots: u64) {
+        let end = self.bytes.len() - FOOT_END;
+        put(&mut self.bytes, end + 8, roots);
+        self.bytes[end + 16] = flag;
+    }
+
     /// The bytes with one more section, in front of all others, which says that it is the blocks of some kind and build.
     pub fn with_section(self, kind: u32, build: u64) -> Vec<u8> {
         let end = self.bytes.len() - FOOT_END;

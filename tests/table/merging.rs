@@ -103,12 +103,31 @@ fn what_was_used_longest_ago_goes_first() {
 }
 
 #[test]
+fn a_day_in_the_future_does_not_last() {
+    let dir = |path: &str| learnt(path, 1, &[], vec![file("m.py", 1, &[7; 1000])]);
+    let wrong = merged(None, today(9000, vec![dir("/a")]), NO_LIMIT);
+    let mended = merged(wrong.as_deref(), today(10, vec![dir("/b")]), NO_LIMIT).expect("new");
+    let days: Vec<_> = open(&mended).blocks().map(|block| block.used_day()).collect();
+    assert_eq!(days, [10, 10]);
+}
+
+#[test]
+fn the_same_names_of_another_generation_are_news() {
+    let dir = |n| today(1, vec![learnt("/a", n, &["m.py"], vec![])]);
+    let bytes = merged(None, dir(1), NO_LIMIT);
+    assert_eq!(merged(bytes.as_deref(), dir(1), NO_LIMIT), None);
+    assert!(merged(bytes.as_deref(), dir(2), NO_LIMIT).is_some());
+}
+
+#[test]
 fn what_does_not_fit_is_not_written_again_and_again() {
     let dir = |path: &str| learnt(path, 1, &[], vec![file("m.py", 1, &[7; 1000])]);
     let both = || today(1, vec![dir("/a"), dir("/b")]);
     let bytes = merged(None, both(), 2000).expect("one of them");
     assert_eq!(open(&bytes).len(), 1);
     assert_eq!(merged(Some(&bytes), both(), 2000), None);
+    let reversed = today(1, vec![dir("/b"), dir("/a")]);
+    assert_eq!(merged(Some(&bytes), reversed, 2000), None, "what is there stays");
     assert_eq!(merged(None, both(), 100), None, "no room for anything");
 }
 

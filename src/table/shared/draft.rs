@@ -1,5 +1,6 @@
 //! What is going to stand in a table: facts of the old one and facts just learnt, before anything is written.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,8 +24,6 @@ pub(super) struct Draft {
     pub(super) files: Vec<DraftFile>,
     /// The process that tells has used it.
     pub(super) used: bool,
-    /// It has a block in the old table.
-    pub(super) known: bool,
     /// It says something that the old table does not.
     pub(super) news: bool,
 }
@@ -91,13 +90,12 @@ impl DraftFile {
 impl Draft {
     fn new(path: PathBuf, used_day: u32) -> Self {
         let (names, files) = (None, Vec::new());
-        Self { path, used_day, names, files, used: false, known: false, news: false }
+        Self { path, used_day, names, files, used: false, news: false }
     }
 
     fn of_block(old: &Shared, block: &Arc<Block>, today: u32) -> Self {
         // A day in the future, by a clock that was wrong, would never grow old.
         let mut draft = Self::new(block.path().to_owned(), block.used_day().min(today));
-        draft.known = true;
         draft.names = block.generation().map(|known| Names::Old(known, Arc::clone(block)));
         let file = |(name, stored): (&[u8], Stored)| {
             let Stored { source, bytecode, .. } = stored;
@@ -253,7 +251,7 @@ impl Drafts {
     }
 
     /// Leaves out what costs more than `limit` bytes together: the least recently used first; what this process has used
-    /// only if that alone is too much, and then first what the old table does not have, the last of it first. So a program
+    /// only if that alone is too much, and then the last first. What the old table has stands before the rest: so a program
     /// that is too large does not push out today what it wrote yesterday, and tomorrow the other way around.
     pub(super) fn bound(&mut self, limit: u64) {
         self.by_path.clear();
@@ -263,7 +261,7 @@ impl Drafts {
         let mut order: Vec<usize> = (0..self.all.len()).collect();
         order.sort_by_key(|n| {
             let draft = &self.all[*n];
-            (draft.used, draft.used && draft.known, draft.used_day, std::cmp::Reverse(*n))
+            (draft.used, draft.used_day, Reverse(*n))
         });
         let mut out = vec![false; self.all.len()];
         for n in order {
