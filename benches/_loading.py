@@ -6,16 +6,16 @@ are timed. On a slow filesystem each of them gets a mount of its own. For figure
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from _bench import DELAY_MS, Bench, How, Line, Runs, WrongAnswer, of_stock
 from _ground import (
+    drop_caches,
     environment,
     interpreters,
+    no_dropping,
     no_slow_mount,
     run_on_fresh,
     site_packages,
@@ -24,10 +24,8 @@ from _ground import (
 )
 from _measure import Run, cpu, median, run, waits, wall
 from _memory import BYTECODE, CODE, from_memory
-from _modules import PACKAGES
 from _subject import Subject, import_seconds
 
-DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 PARTS = ["finding", "loading", "look-ahead", "collector"]
 VERSIONS = ["3.11", "3.13"]
 
@@ -78,17 +76,10 @@ def _hot_by(bench: Bench, name: str, version: str, python: str) -> list[Line]:
     ]
 
 
-def _packages(bench: Bench) -> Subject:
-    """Stock, importing real packages."""
-    bench.progress.stage(f"installing {', '.join(PACKAGES)} into build/figures/packages")
-    python = environment(bench.home / "packages", list(PACKAGES))
-    return Subject(python, "".join(PACKAGES.values()))
-
-
 def packages(bench: Bench) -> list[Line]:
     """Real packages, hot: the whole process."""
     name = "packages"
-    stock = _packages(bench)
+    stock = bench.packages()
     ours = replace(stock, fastpath=bench.fastpath)
     ways = {"stock": stock, "ours": ours}
     bench.check(name, ways)
@@ -99,7 +90,7 @@ def packages(bench: Bench) -> list[Line]:
 def cold(bench: Bench) -> list[Line]:
     """The line of `stdlib` with nothing in the page cache: the whole process."""
     name = "cold"
-    reason = _no_dropping()
+    reason = no_dropping()
     if reason:
         return bench.skip(name, reason)
     stock = bench.library()
@@ -110,26 +101,9 @@ def cold(bench: Bench) -> list[Line]:
     return [of_stock(name, "wall", runs, wall, 0.85), of_stock(name, "CPU", runs, cpu)]
 
 
-def _no_dropping() -> str | None:
-    """Why the kernel's caches cannot be dropped here; None if they can."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        return "needs root, to drop the kernel's caches"
-    try:
-        _drop_caches()
-    except OSError as error:
-        return f"the kernel's caches cannot be dropped: {error}"
-    return None
-
-
-def _drop_caches() -> None:
-    """Page cache, directory entries and inodes (proc_sys_vm(5)); what is dirty is written first."""
-    os.sync()
-    DROP_CACHES.write_text("3\n")
-
-
 def _run_cold(command: Sequence[str]) -> Run:
     """Run a command that finds nothing in the kernel's caches."""
-    _drop_caches()
+    drop_caches()
     return run(command)
 
 
@@ -203,7 +177,7 @@ def slow_packages(bench: Bench) -> list[Line]:
 
 def _slow_packages(bench: Bench) -> tuple[Subject, How]:
     """Stock, importing real packages from a slow filesystem, and how to run it."""
-    stock = _packages(bench)
+    stock = bench.packages()
     site, slow = site_packages(stock.python), bench.home / "slow" / "packages"
     return replace(stock, moved={site: str(slow)}), partial(run_on_fresh, {slow: site}, DELAY_MS)
 
