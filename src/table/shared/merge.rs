@@ -39,7 +39,7 @@ pub fn merge(
         return Ok(false);
     }
     let Some(room) = limit.checked_sub(outline.size()) else { return Ok(false) };
-    let (mut drafts, mut plans) = drawn_up(old, dirs, plan, day);
+    let (mut drafts, mut plans) = drawn_up(old, dirs, plan, day, room);
     let room = room - plans.bound(room / 4);
     drafts.bound(room);
     if !stale && !plans.news() && !drafts.all.iter().any(|draft| draft.news) {
@@ -51,7 +51,7 @@ pub fn merge(
 
 /// Writes a table that can be moved with the environment it is about, or made on another machine for it: paths below
 /// one of `roots` are stored relative to it, and what lies below a sealed one is dated by size and `mtime` of the source
-/// alone. Nothing is left out; equal input gives equal output anywhere.
+/// alone. Nothing is left out that can be stored; equal input, in the same order, gives equal output anywhere.
 ///
 /// # Errors
 ///
@@ -63,20 +63,21 @@ pub fn seal(key: &Key, learnt: Learnt, roots: &[Root], out: &mut dyn Write) -> i
     let outline = Outline::new(key, roots, true)?;
     let Learnt { dirs, plan, day } = learnt;
     let plan = plan.and_then(|(program, paths)| plans::storable(program, paths, day));
-    let (mut drafts, plans) = drawn_up(None, dirs, plan, day);
+    let (mut drafts, plans) = drawn_up(None, dirs, plan, day, u64::MAX);
     drafts.bound(u64::MAX);
     write::table(&outline, None, drafts.all, &plans, out)
 }
 
-/// What would stand in a table without bounds.
+/// What would stand in a table if there were room for all.
 fn drawn_up(
     old: Option<&Shared>,
     dirs: Vec<LearntDir>,
     plan: Option<Plan>,
     today: u32,
+    limit: u64,
 ) -> (Drafts, Plans) {
     let mut turns = Turns::of(plan.as_ref().map_or(&[], |plan| &plan.paths));
-    let mut drafts = old.map_or_else(Drafts::default, |old| Drafts::of(old, today));
+    let mut drafts = old.map_or_else(Drafts::default, |old| Drafts::of(old, today, limit));
     for dir in dirs {
         drafts.learn(dir, today, old, &mut turns);
     }
