@@ -7,6 +7,7 @@
 
 mod named;
 mod plan;
+mod relied;
 mod stock;
 mod watch;
 pub mod without_gil;
@@ -26,6 +27,7 @@ use crate::table::Directory;
 pub use named::as_function;
 pub use plan::fits_fs_encoding;
 use plan::{Around, Place, Plan, Step};
+pub use relied::Relied;
 use stock::Stock;
 pub use stock::{Natives, is_importlibs, replaced};
 use watch::Entries;

@@ -151,3 +151,62 @@ impl<'py> Entries<'_, 'py> {
         }
     }
 }
+
+/// Items of a dict, each looked for first in the place where it stood.
+pub struct Items {
+    dict: Py<PyDict>,
+    items: Vec<Item>,
+}
+
+struct Item {
+    /// What `PyDict_Next` was given when it gave this item.
+    place: ffi::Py_ssize_t,
+    key: Py<PyString>,
+    value: Py<PyAny>,
+}
+
+impl Items {
+    /// The items with these keys, as they are now; none where a key is not there.
+    pub fn of(dict: &Bound<'_, PyDict>, keys: &[Bound<'_, PyString>]) -> Option<Self> {
+        let item = |key: &Bound<'_, PyString>| {
+            let value = dict.get_item(key).ok()??.unbind();
+            Some(Item { place: place_of(dict, key), key: key.clone().unbind(), value })
+        };
+        let items = keys.iter().map(item).collect::<Option<_>>()?;
+        Some(Self { dict: dict.clone().unbind(), items })
+    }
+
+    /// Whether the dict still has these very values under these keys.
+    pub fn are_unchanged(&self, py: Python<'_>) -> bool {
+        let dict = self.dict.bind(py);
+        self.items.iter().all(|item| {
+            let (mut at, mut key, mut value) = (item.place, ptr::null_mut(), ptr::null_mut());
+            // SAFETY: as in `Beginning::is_of`. A place that the dict has no more, it answers with none or another item.
+            let found = unsafe {
+                ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) != 0
+                    && key == item.key.as_ptr()
+            };
+            if found {
+                return value == item.value.as_ptr();
+            }
+            // It was taken out and put back, or others before it were.
+            dict.get_item(&item.key).is_ok_and(|now| now.is_some_and(|now| now.is(&item.value)))
+        })
+    }
+}
+
+/// Where this very key stands; a place that no dict has where it is another object of the same text.
+fn place_of(dict: &Bound<'_, PyDict>, wanted: &Bound<'_, PyString>) -> ffi::Py_ssize_t {
+    let (mut at, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+    loop {
+        let place = at;
+        // SAFETY: as in `Beginning::is_of`.
+        let more = unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) };
+        if more == 0 {
+            return ffi::Py_ssize_t::MAX;
+        }
+        if key == wanted.as_ptr() {
+            return place;
+        }
+    }
+}
