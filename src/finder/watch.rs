@@ -59,11 +59,44 @@ impl Plain {
     }
 }
 
+/// Finders that a plan was made from.
+pub enum Finders {
+    /// All that there were.
+    All(Beginning),
+    /// The one under this key.
+    One(Py<PyString>, Py<PyAny>),
+    /// None was needed.
+    None,
+}
+
+impl Finders {
+    /// All that `cache` has now.
+    pub fn all(cache: &Bound<'_, PyDict>) -> Self {
+        Self::All(Beginning::all(cache))
+    }
+
+    /// Whether they are still where they were.
+    fn are_in(&self, cache: &Bound<'_, PyDict>) -> bool {
+        match self {
+            Self::All(finders) => finders.is_of(cache),
+            Self::One(key, finder) => {
+                cache.get_item(key).is_ok_and(|now| now.is_some_and(|now| now.is(finder)))
+            }
+            Self::None => true,
+        }
+    }
+
+    /// Whether no other can have come.
+    fn are_all_of(&self, cache: &Bound<'_, PyDict>) -> bool {
+        matches!(self, Self::All(finders) if finders.0.len() == cache.len())
+    }
+}
+
 /// What a plan was made from.
 pub struct Watched {
     entries: Vec<Py<PyAny>>,
-    /// `sys.path_importer_cache`.
-    finders: Beginning,
+    /// `sys.path_importer_cache`; of a path of one entry what is there for that one, which is quicker.
+    finders: Finders,
     /// The plain ones among those finders.
     plain: Vec<Plain>,
     /// Keys that had no finder.
@@ -71,16 +104,14 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// These entries, with the finders that `cache` has now.
+    /// These entries, with the finders that there are now.
     pub fn new(
         entries: &[Bound<'_, PyAny>],
-        cache: &Bound<'_, PyDict>,
+        finders: Finders,
         plain: Vec<Plain>,
         missing: Vec<Py<PyString>>,
     ) -> Self {
         let entries: Vec<_> = entries.iter().map(|entry| entry.clone().unbind()).collect();
-        // A path of one entry is planned anew each time, which is quicker than to look at all finders.
-        let finders = if entries.len() > 1 { Beginning::all(cache) } else { Beginning(Vec::new()) };
         Self { entries, finders, plain, missing }
     }
 
@@ -88,9 +119,9 @@ impl Watched {
     pub fn is_unchanged(&self, path: &Entries<'_, '_>, cache: &Bound<'_, PyDict>) -> bool {
         let py = cache.py();
         self.are_entries(path)
-            && self.finders.is_of(cache)
+            && self.finders.are_in(cache)
             && self.plain.iter().all(|plain| plain.is_unchanged(py))
-            && (cache.len() == self.finders.0.len() || self.are_still_missing(cache))
+            && (self.finders.are_all_of(cache) || self.are_still_missing(cache))
     }
 
     /// Whether `path` still has these entries.
@@ -122,6 +153,16 @@ impl<'py> Entries<'_, 'py> {
             Self::List(list) => list.len(),
             Self::Tuple(tuple) => tuple.len(),
             Self::Made(made) => made.len(),
+        }
+    }
+
+    /// The entry, if it is the only one.
+    pub fn only(&self) -> Option<Bound<'py, PyAny>> {
+        match self {
+            Self::List(list) if list.len() == 1 => list.get_item(0).ok(),
+            Self::Tuple(tuple) if tuple.len() == 1 => tuple.get_item(0).ok(),
+            Self::Made(made) if made.len() == 1 => Some(made[0].clone()),
+            _ => None,
         }
     }
 
