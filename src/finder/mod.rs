@@ -30,7 +30,7 @@ pub use plan::fits_fs_encoding;
 use plan::{Around, Place, Plan, Step};
 pub use relied::Relied;
 use stock::Stock;
-pub use stock::{Natives, is_importlibs, replaced};
+pub use stock::{Natives, is_of, replaced};
 use watch::Entries;
 
 /// Plans kept: `sys.path`, and the paths of a few namespace packages.
@@ -67,9 +67,9 @@ impl Finder {
     /// # Errors
     /// An interpreter that is not one of those we know.
     pub fn new(py: Python<'_>, backend: Backend, freshness: Freshness) -> PyResult<Self> {
-        let stock = Stock::new(py)?;
-        let index = Index::new(backend, freshness, stock.suffixes());
         let sys = py.import("sys")?.into_any();
+        let stock = Stock::new(&sys)?;
+        let index = Index::new(backend, freshness, stock.suffixes());
         let verbose = sys.getattr("flags")?.getattr("verbose")?.extract::<i32>()? != 0;
         let (plans, singles, asked, find_ns) = Default::default();
         let invalidations = AtomicI64::new(stock.invalidations(py)?);

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyList, PyModule, PyString, PyType};
 
 use super::frame;
-use crate::finder::{Relied, as_function, replaced};
+use crate::finder::{Relied, as_function, is_of, replaced};
 use crate::pyc::Naming;
 
 /// What of importlib's two modules an answer takes for granted.
@@ -40,8 +40,8 @@ impl Maker {
     /// # Errors
     /// Whatever is not as in the CPythons we know: from 3.15 on modules have no `__cached__`.
     pub fn new(py: Python<'_>) -> PyResult<Self> {
-        let bootstrap = py.import("_frozen_importlib")?.into_any();
-        let external = py.import("_frozen_importlib_external")?.into_any();
+        let bootstrap = py.import("_frozen_importlib")?;
+        let external = py.import("_frozen_importlib_external")?;
         let names =
             bootstrap.getattr("_init_module_attrs")?.getattr("__code__")?.getattr("co_names")?;
         if !names.contains("__cached__")? {
@@ -146,11 +146,8 @@ impl Maker {
     }
 }
 
-/// Fails if this function, or the one behind this property, was not made in that module. What is neither was.
-fn require_of(home: &Bound<'_, PyAny>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Fails if this function, or the one behind this property, was not made in that module.
+fn require_of(home: &Bound<'_, PyModule>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let function = value.getattr("fget").unwrap_or_else(|_| value.clone());
-    match function.getattr("__globals__") {
-        Ok(globals) if !globals.is(&home.getattr("__dict__")?) => Err(replaced(name)),
-        _ => Ok(()),
-    }
+    if is_of(home, &function) { Ok(()) } else { Err(replaced(name)) }
 }

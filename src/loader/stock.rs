@@ -4,9 +4,9 @@
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyModule, PyString, PyType};
 
-use crate::finder::{Relied, as_function, is_importlibs, replaced};
+use crate::finder::{Relied, as_function, is_of, replaced};
 
 /// Classes and functions of `importlib._bootstrap_external` that loading goes through.
 pub struct Stock {
@@ -52,28 +52,35 @@ impl Stock {
     /// # Errors
     /// Whatever is not as in the CPythons we know.
     pub fn new(py: Python<'_>) -> PyResult<Self> {
-        let external = py.import("_frozen_importlib_external")?.into_any();
+        let home = py.import("_frozen_importlib_external")?;
+        let external = home.clone().into_any();
         let of = |name: &str| external.getattr(name);
         let class = of("SourceFileLoader")?;
         let sys = py.import("sys")?.into_any();
         let implementation = sys.getattr("implementation")?;
         let (marshal, imp, io, os) = (of("marshal")?, of("_imp")?, of("_io")?, of("_os")?);
-        let naming = relied_on([
-            (&external, &NAMING[..]),
-            (&os, &["fspath"]),
-            (&sys, &["implementation", "flags"]),
-            (&implementation, &["cache_tag"]),
-        ])?;
-        let loading = relied_on([
-            (&class, &CLASS[..]),
-            (&external, &EXTERNAL),
-            (&marshal, &["loads"]),
-            (&imp, &["_fix_co_filename", "source_hash", "pyc_magic_number_token"]),
-            (&io, &["open_code"]),
-            (&os, &["stat"]),
-        ])?;
+        let naming = relied_on(
+            &home,
+            [
+                (&external, &NAMING[..]),
+                (&os, &["fspath"]),
+                (&sys, &["implementation", "flags"]),
+                (&implementation, &["cache_tag"]),
+            ],
+        )?;
+        let loading = relied_on(
+            &home,
+            [
+                (&class, &CLASS[..]),
+                (&external, &EXTERNAL),
+                (&marshal, &["loads"]),
+                (&imp, &["_fix_co_filename", "source_hash", "pyc_magic_number_token"]),
+                (&io, &["open_code"]),
+                (&os, &["stat"]),
+            ],
+        )?;
         let get_code = of("SourceLoader")?.getattr("get_code")?;
-        if !is_importlibs(&get_code)? {
+        if !is_of(&home, &get_code) {
             return Err(replaced("get_code"));
         }
         Ok(Self {
@@ -164,11 +171,14 @@ impl Stock {
 }
 
 /// Relies on these attributes of these objects, if they are what CPython has put there. Not every version has all of them.
-fn relied_on<const N: usize>(wanted: [(&Bound<'_, PyAny>, &[&str]); N]) -> PyResult<Relied> {
+fn relied_on<const N: usize>(
+    home: &Bound<'_, PyModule>,
+    wanted: [(&Bound<'_, PyAny>, &[&str]); N],
+) -> PyResult<Relied> {
     let mut relied_on = Relied::default();
     for (owner, names) in wanted {
         relied_on.add(owner, names, |name, value| {
-            if is_original(owner, value)? { Ok(()) } else { Err(replaced(name)) }
+            if is_original(home, owner, value) { Ok(()) } else { Err(replaced(name)) }
         })?;
     }
     Ok(relied_on)
@@ -176,7 +186,11 @@ fn relied_on<const N: usize>(wanted: [(&Bound<'_, PyAny>, &[&str]); N]) -> PyRes
 
 /// Whether what `owner` has is what CPython has put there, as far as functions show it: one written in Python knows where
 /// it was written, a built-in one is bound to its module.
-fn is_original(owner: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn is_original(
+    home: &Bound<'_, PyModule>,
+    owner: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> bool {
     let bound_to = value.getattr(intern!(value.py(), "__self__"));
-    Ok(is_importlibs(value)? && bound_to.map_or(true, |bound_to| bound_to.is(owner)))
+    is_of(home, value) && bound_to.map_or(true, |bound_to| bound_to.is(owner))
 }
