@@ -13,7 +13,7 @@ import os
 import sys
 
 import fastpath
-from fastpath import _enable, _explain, _status
+from fastpath import _doctor, _enable, _entries, _explain, _status
 from fastpath._problem import REFUSED, Problem, report
 from fastpath._settings import BACKENDS, FRESHNESS
 
@@ -27,6 +27,7 @@ _EPILOGS = {
     "disable": "example: python -m fastpath disable",
     "status": "example: python -m fastpath status --json",
     "explain": "example: python -m fastpath explain django.db sqlalchemy",
+    "doctor": "example: python -m fastpath doctor",
     "run": (
         "example: python -m fastpath run --backend threads manage.py check\n"
         "         python -m fastpath run --times --json times.json -m http.server --help\n\n"
@@ -51,6 +52,14 @@ _DESCRIPTIONS = {
         "it cost; and of a source, whether its bytecode is up to date, who loads it, and at what "
         "cost. Nothing is executed: parents of a dotted name are followed by their specs, not "
         "imported. A package that changes its __path__ when it runs is told as it lies on disk."
+    ),
+    "doctor": (
+        "Tell what slows the imports of this interpreter, and what to do about each thing: path "
+        "entries that never answer (missing, empty, unreadable), stand there twice, are relative "
+        "or huge; a long path; filesystems that are slow, as measured; modules without up-to-date "
+        "bytecode; whether fastpath is active, and io_uring usable. What fastpath takes care of "
+        "needs nothing while it is active. The working directory, which -m puts in front of the "
+        "path, is left out. Reads only: nothing is changed."
     ),
     "run": (
         "Run one program under fastpath, as `python` would run it, with nothing installed in the "
@@ -93,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     explain = _command(commands, "explain", "how a name is found, and at what cost")
     explain.add_argument("names", nargs="+", metavar="NAME", help="a module's full dotted name")
     _add_json(explain)
+    _add_json(_command(commands, "doctor", "what slows imports here, and what to do about it"))
     _add_run(_command(commands, "run", "one program under fastpath, nothing installed"))
     return top
 
@@ -215,9 +225,16 @@ def _run_explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run_doctor(options: argparse.Namespace) -> int:
+    told = _doctor.diagnose(_entries.own_path())
+    print(json.dumps(told) if options.json else _doctor.render(told))
+    return 0 if told["ok"] else REFUSED
+
+
 _HANDLERS = {
     "enable": _run_enable,
     "disable": _run_disable,
     "status": _run_status,
     "explain": _run_explain,
+    "doctor": _run_doctor,
 }
