@@ -28,7 +28,7 @@ const FACE: [(&str, &[&str]); 3] = [
 ];
 
 /// Where `unsafe` may stand, and for what.
-const UNSAFE: [(&str, &str); 9] = [
+const UNSAFE: [(&str, &str); 11] = [
     ("src/finder/named.rs", "a built-in bound to a class is made by CPython's C API alone"),
     ("src/finder/watch.rs", "three hundred borrowed references a lookup: pyo3 would count each"),
     (
@@ -44,10 +44,12 @@ const UNSAFE: [(&str, &str); 9] = [
     ("src/probe/linux/uring/batch.rs", "the kernel writes where a submission points"),
     ("src/probe/linux/uring/lookup.rs", "a statx is the kernel's to fill"),
     ("src/probe/linux/uring/reading.rs", "a descriptor comes from the kernel as a number"),
+    ("src/table/shared/linux/auxv.rs", "getauxval has no safe face"),
+    ("src/table/shared/linux/mapped.rs", "the kernel copies out of a mapping, to where it is told"),
 ];
 
 /// Where code may depend on the operating system: the seam.
-const SEAM: [&str; 2] = ["src/probe/mod.rs", "build.rs"];
+const SEAM: [&str; 3] = ["src/probe/mod.rs", "src/table/shared/mod.rs", "build.rs"];
 
 /// Where else it does, and why it does not belong behind the seam.
 const BESIDE_THE_SEAM: [(&str, &str); 4] = [

@@ -1,11 +1,41 @@
 //! What other processes have learnt: a table in a file, read by many and written by one at a time.
 //!
 //! What it says is only ever a proposal: whoever uses it compares it with the filesystem first.
+//! Here stands the operating system's side: which file may be trusted, how its bytes are had without anybody being
+//! able to make us crash over them, and how a new one takes its place. What the bytes mean is not known here.
 
+mod place;
 mod refusal;
+
+#[cfg(unix)]
+mod file;
+#[cfg(not(unix))]
+mod nowhere;
+#[cfg(unix)]
+mod owner;
+#[cfg(unix)]
+mod publish;
+#[cfg(unix)]
+mod reopened;
+
+#[cfg(all(target_os = "linux", not(fastpath_portable)))]
+#[path = "linux/mod.rs"]
+mod system;
+#[cfg(all(unix, not(all(target_os = "linux", not(fastpath_portable)))))]
+#[path = "elsewhere.rs"]
+mod system;
+#[cfg(not(unix))]
+use nowhere as system;
 
 use std::fmt::Debug;
 
+#[cfg(unix)]
+pub use file::open;
+#[cfg(not(unix))]
+pub use nowhere::{open, publish};
+pub use place::place;
+#[cfg(unix)]
+pub use publish::publish;
 pub use refusal::Refusal;
 
 /// Bytes of a table, wherever they lie.
@@ -20,5 +50,28 @@ pub trait Bytes: Send + Sync + Debug {
 
     /// A private copy of `len` bytes from `at` on. None where they are not, or no longer: out of range, the file cut
     /// short by somebody, or another file by now.
+    ///
+    /// Of a file that somebody changes in place it may well be other bytes than a moment ago: each piece needs a
+    /// checksum of its own.
     fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>>;
+}
+
+/// Who may have written a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The user whose rights the process has, and nobody else.
+    User,
+    /// Also root: the table came with the environment, as its modules did.
+    Baked,
+}
+
+/// What became of a table that was to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is in its place.
+    Done,
+    /// Its writer had nothing to say: what was there, stays.
+    NothingNew,
+    /// Somebody else is writing this table just now: what was there, stays.
+    Busy,
 }

@@ -1,6 +1,7 @@
 //! Why a table is not used.
 
 use std::fmt;
+use std::io;
 
 /// Why a table is taken for empty. Its text is a sentence without a full stop, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +46,21 @@ impl fmt::Display for Refusal {
             Self::OtherKey => f.write_str("it is for another interpreter or environment"),
             Self::Damaged(place) => write!(f, "it is damaged: {place}"),
             Self::Io(errno) => {
-                write!(f, "it cannot be read: {}", std::io::Error::from_raw_os_error(*errno))
+                write!(f, "it cannot be read: {}", io::Error::from_raw_os_error(*errno))
             }
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// For whoever writes, where a refusal is one error among others.
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Io(errno) => Self::from_raw_os_error(errno),
+            Refusal::Missing => Self::new(io::ErrorKind::NotFound, refusal),
+            _ => Self::new(io::ErrorKind::PermissionDenied, refusal),
         }
     }
 }

@@ -1,0 +1,112 @@
+//! A directory as a table's must be, and tables that show whether they are complete.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use fastpath::table::shared::{Bytes, Published, Refusal, Trust, open, publish};
+use tempfile::TempDir;
+
+/// A table's name.
+pub const NAME: &str = "0123.table";
+
+/// Bytes that are written at a time, which suits no buffer.
+const PIECE: usize = 1013;
+
+/// A directory of ours alone, and a table's path in it.
+pub struct Bed {
+    dir: TempDir,
+}
+
+impl Bed {
+    pub fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        chmod(dir.path(), 0o700);
+        Self { dir }
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn table(&self) -> PathBuf {
+        self.dir().join(NAME)
+    }
+
+    /// A bed with this table in it, written by nobody's code but the test's.
+    pub fn with(bytes: &[u8]) -> Self {
+        let bed = Self::new();
+        fs::write(bed.table(), bytes).unwrap();
+        chmod(&bed.table(), 0o600);
+        bed
+    }
+
+    /// What lies in the directory, in order.
+    pub fn names(&self) -> Vec<String> {
+        names(self.dir())
+    }
+
+    /// Why the table is not used by its user.
+    pub fn refusal(&self) -> Refusal {
+        open(&self.table(), Trust::User).expect_err("a refusal")
+    }
+}
+
+pub fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+pub fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+pub fn mode(path: &Path) -> u32 {
+    path.symlink_metadata().unwrap().permissions().mode() & 0o7777
+}
+
+/// The bytes of a table that shows what it should be: its number, then as many bytes as follow from that, each from
+/// its place and the number.
+pub fn pattern(number: u8) -> Vec<u8> {
+    let length = 40_000 + 3_001 * usize::from(number);
+    (0..length).map(|at| byte(number, at)).collect()
+}
+
+fn byte(number: u8, at: usize) -> u8 {
+    if at == 0 { number } else { number.wrapping_add((at % 251) as u8) }
+}
+
+/// The number of a table that is complete.
+#[track_caller]
+pub fn number(table: &dyn Bytes) -> u8 {
+    let length = usize::try_from(table.len()).unwrap();
+    let bytes = table.read(0, length).expect("all of it");
+    assert!(*bytes == *pattern(bytes[0]), "the table {} is not whole: {length} bytes", bytes[0]);
+    bytes[0]
+}
+
+/// The number of the table at this path.
+#[track_caller]
+pub fn number_at(path: &Path) -> u8 {
+    number(&*open(path, Trust::User).unwrap())
+}
+
+/// Publishes the table of this number, piece by piece; `between` is run before each, with how many there were.
+pub fn publish_number(
+    path: &Path,
+    number: u8,
+    mut between: impl FnMut(usize) -> io::Result<()>,
+) -> io::Result<Published> {
+    publish(path, |out: &mut dyn Write| {
+        for (at, piece) in pattern(number).chunks(PIECE).enumerate() {
+            between(at)?;
+            out.write_all(piece)?;
+        }
+        between(usize::MAX)?;
+        Ok(true)
+    })
+}

@@ -1,0 +1,10 @@
+//! The operating system's side of the shared table: which file is believed, that nothing done to one hurts whoever reads it, and that
+//! whatever becomes of a writer, the table is whole.
+//!
+//! `bed` makes directories, and tables that show whether they are complete; the other files hold the cases.
+#![cfg(unix)]
+
+mod bed;
+mod places;
+mod publishing;
+mod reading;
