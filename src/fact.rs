@@ -132,6 +132,18 @@ impl Generation {
         Self { dev: stat.dev, ino: stat.ino, mtime_ns: stat.mtime_ns, ctime_ns: stat.ctime_ns }
     }
 
+    /// Device, inode, `mtime` and `ctime` (nanoseconds since the epoch), for whoever stores it.
+    #[must_use]
+    pub fn parts(&self) -> (u64, u64, i128, i128) {
+        (self.dev, self.ino, self.mtime_ns, self.ctime_ns)
+    }
+
+    /// The generation of which [`Generation::parts`] gave these.
+    #[must_use]
+    pub fn from_parts(dev: u64, ino: u64, mtime_ns: i128, ctime_ns: i128) -> Self {
+        Self { dev, ino, mtime_ns, ctime_ns }
+    }
+
     /// Whether another change could still hide behind the same timestamps: the last change is
     /// younger than the filesystem's clock can tell apart, seen at `now_ns` (since the epoch).
     ///
@@ -145,5 +157,32 @@ impl Generation {
         let youngest = self.mtime_ns.max(self.ctime_ns);
         let granularity = if self.mtime_ns % 1_000_000_000 == 0 { WHOLE_NS } else { TICK_NS };
         now_ns - youngest < granularity
+    }
+}
+
+/// The version of a regular file: while it is unchanged, so is its content.
+///
+/// Stock importlib compares size and `st_mtime` in whole seconds (`_validate_timestamp_pyc`); we add identity and
+/// `ctime`, so that a file put in another's place, or one whose mtime was set back, is seen too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// `st_dev`.
+    pub dev: u64,
+    /// `st_ino`.
+    pub ino: u64,
+    /// `st_size`, bytes.
+    pub size: u64,
+    /// Last change of content, nanoseconds since the epoch.
+    pub mtime_ns: i128,
+    /// Last change of the inode, nanoseconds since the epoch.
+    pub ctime_ns: i128,
+}
+
+impl Stamp {
+    /// The version that this stat of a file shows.
+    #[must_use]
+    pub fn of(stat: &Stat) -> Self {
+        let Stat { dev, ino, size, mtime_ns, ctime_ns, .. } = *stat;
+        Self { dev, ino, size, mtime_ns, ctime_ns }
     }
 }

@@ -4,8 +4,20 @@
 //! Here stands the operating system's side: which file may be trusted, how its bytes are had without anybody being
 //! able to make us crash over them, and how a new one takes its place. What the bytes mean is not known here.
 
+mod block;
+mod draft;
+mod encode;
+mod foot;
+mod key;
+mod layout;
+mod learnt;
+mod merge;
+mod open;
 mod place;
+mod plans;
 mod refusal;
+mod root;
+mod write;
 
 #[cfg(unix)]
 mod file;
@@ -29,14 +41,20 @@ use nowhere as system;
 
 use std::fmt::Debug;
 
+pub use block::{Block, Stored};
 #[cfg(unix)]
 pub use file::open;
+pub use key::Key;
+pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
+pub use merge::{merge, seal};
 #[cfg(not(unix))]
 pub use nowhere::{open, publish};
+pub use open::{Plan, Shared};
 pub use place::place;
 #[cfg(unix)]
 pub use publish::publish;
 pub use refusal::Refusal;
+pub use root::Root;
 
 /// Bytes of a table, wherever they lie.
 pub trait Bytes: Send + Sync + Debug {
@@ -74,4 +92,16 @@ pub enum Published {
     NothingNew,
     /// Somebody else is writing this table just now: what was there, stays.
     Busy,
+}
+
+/// A table in memory.
+impl Bytes for Vec<u8> {
+    fn len(&self) -> u64 {
+        self.as_slice().len() as u64
+    }
+
+    fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>> {
+        let at = usize::try_from(at).ok()?;
+        self.get(at..at.checked_add(len)?).map(Into::into)
+    }
 }

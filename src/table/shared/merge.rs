@@ -1,0 +1,81 @@
+//! A table made of an old one and of what a process has learnt, or of the latter alone.
+
+use std::io::{self, Write};
+
+use super::draft::Drafts;
+use super::layout::MAX_ROOTS;
+use super::plans::Plans;
+use super::root::Root;
+use super::write::{self, Outline};
+use super::{Key, Learnt, LearntDir, Shared};
+
+/// A later use is worth writing down only if it is this many days later,
+const STALE_DAYS: u32 = 7;
+
+/// Writes `old` with what was `learnt`, in at most `limit` bytes, to `out`. New facts replace old ones of the same
+/// directory or file; directories that nobody has used for longest go first, and what this process has used only if that
+/// alone is too much. Old bytes are copied file by file, and left out where they are damaged. Equal input gives
+/// equal output.
+///
+/// False, with nothing written, if it would say nothing that `old` does not. That something was used again counts only
+/// if the table is more than half full and it was last used a week ago or longer: until then nothing is decided by it.
+///
+/// # Errors
+///
+/// What `out` says; `InvalidInput` if the key is too long for a table.
+pub fn merge(
+    old: Option<&Shared>,
+    key: &Key,
+    learnt: Learnt,
+    limit: u64,
+    out: &mut dyn Write,
+) -> io::Result<bool> {
+    let outline = Outline::new(key, &[], false)?;
+    let Learnt { dirs, plan, day } = learnt;
+    let stale = old.is_some_and(|old| dirs.iter().any(|dir| is_stale(old, dir, day, limit)));
+    let mut drafts = old.map_or_else(Drafts::default, |old| Drafts::of(old, day));
+    for dir in dirs {
+        drafts.learn(dir, day, old);
+    }
+    let mut plans = old.map_or_else(Plans::default, |old| Plans::of(old, day));
+    if let Some((program, paths)) = plan {
+        plans.learn(program, paths, day);
+    }
+    let Some(room) = limit.checked_sub(outline.size()) else { return Ok(false) };
+    let room = room - plans.bound(room / 4);
+    drafts.bound(room);
+    if !stale && !plans.news() && !drafts.all.iter().any(|draft| draft.news) {
+        return Ok(false);
+    }
+    write::table(&outline, old, drafts.all, &plans, out)?;
+    Ok(true)
+}
+
+/// Writes a table that can be moved with the environment it is about, or made on another machine for it: paths below
+/// one of `roots` are stored relative to it, and what lies below a sealed one is dated by size and `mtime` of the source
+/// alone. Nothing is left out; equal input gives equal output anywhere.
+///
+/// # Errors
+///
+/// What `out` says; `InvalidInput` if there are more than 63 roots, or the key is too long for a table.
+pub fn seal(key: &Key, learnt: Learnt, roots: &[Root], out: &mut dyn Write) -> io::Result<()> {
+    if roots.len() > MAX_ROOTS {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let outline = Outline::new(key, roots, true)?;
+    let mut drafts = Drafts::default();
+    for dir in learnt.dirs {
+        drafts.learn(dir, learnt.day, None);
+    }
+    let mut plans = Plans::default();
+    if let Some((program, paths)) = learnt.plan {
+        plans.learn(program, paths, learnt.day);
+    }
+    drafts.bound(u64::MAX);
+    write::table(&outline, None, drafts.all, &plans, out)
+}
+
+fn is_stale(old: &Shared, dir: &LearntDir, today: u32, limit: u64) -> bool {
+    let used = |path| old.used_day(path).is_some_and(|day| today.saturating_sub(day) >= STALE_DAYS);
+    old.size() > limit / 2 && used(&dir.path)
+}

@@ -1,0 +1,8 @@
+//! Tables that processes leave for one another: what one wrote, the next one reads, or nothing.
+//!
+//! A table is compared with a model of maps (`model.rs`), which says what should be in it.
+
+#[path = "table/merging.rs"]
+mod merging;
+#[path = "table/model.rs"]
+mod model;
