@@ -6,3 +6,5 @@
 mod merging;
 #[path = "table/model.rs"]
 mod model;
+#[path = "table/pruning.rs"]
+mod pruning;

@@ -5,6 +5,7 @@
 //! able to make us crash over them, and how a new one takes its place. What the bytes mean is not known here.
 
 mod block;
+mod damage;
 mod draft;
 mod encode;
 mod foot;
@@ -15,6 +16,7 @@ mod merge;
 mod open;
 mod place;
 mod plans;
+mod prune;
 mod refusal;
 mod root;
 mod write;
@@ -42,15 +44,18 @@ use nowhere as system;
 use std::fmt::Debug;
 
 pub use block::{Block, Stored};
+pub use damage::Damage;
 #[cfg(unix)]
 pub use file::open;
 pub use key::Key;
+pub use layout::FORMAT;
 pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
 pub use merge::{merge, seal};
 #[cfg(not(unix))]
 pub use nowhere::{open, publish};
 pub use open::{Plan, Shared};
 pub use place::place;
+pub use prune::{Pruned, prune};
 #[cfg(unix)]
 pub use publish::publish;
 pub use refusal::Refusal;
