@@ -47,13 +47,3 @@ def _lines(finding: Finding, width: int) -> list[str]:
     lines = [f"  {finding['check'].ljust(width)}  {finding['told']}"]
     lines += [f"{margin}  {place}" for place in finding["places"]]
     return lines if finding["remedy"] is None else [*lines, f"{margin}{finding['remedy']}"]
-
-
-def count(number: int, one: str, many: str) -> str:
-    """Return a number with its noun: ``1 entry``, ``2,000 entries``."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def duration(us: float) -> str:
-    """Return microseconds in the unit that suits them; a terminal may lack the sign for us."""
-    return f"{us / 1e3:.1f} ms" if us >= 1e3 else f"{us:.0f} us"
