@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypedDict
 
-from fastpath import _compiled, _entries, _findings, _mounts, _settings, _status
+from fastpath import _compiled, _entries, _findings, _mounts, _settings, _status, _tables
 from fastpath._entries import Entry
-from fastpath._findings import Finding, count, duration, to_do, well
-from fastpath._text import table
+from fastpath._findings import Finding, to_do, well
+from fastpath._text import count, duration, size, table
 
 # Where stock importlib's part begins to show: an entry costs an import some 3 us, and a name in
 # a directory, which stock lists whole in every process, about 0.4 us.
@@ -27,6 +27,15 @@ _HUGE = 5000
 _STALE_SHARE = 0.05
 _CENSUS_SECONDS = 2.0
 _ENABLE = "python -m fastpath enable"
+# What is to be done about a table that is refused; of the others, to begin anew.
+_TABLE_REMEDIES = {
+    "damaged": "python -m fastpath cache gc",
+    "writable": "chmod go-w {directory} {file}",
+    "owner": "set FASTPATH_CACHE_DIR to a directory of your own",
+    "link": "put the file or directory itself where the link is",
+    "not regular": "remove it",
+    "io": "see that it can be read: ls -ld {directory} {file}",
+}
 
 
 class MountTold(TypedDict):
@@ -59,6 +68,7 @@ def diagnose(path: list[str]) -> Diagnosis:
     findings = [
         *_fastpath(status),
         *_engine(status),
+        *_table(),
         *_length(entries, status["active"]),
         *_useless(entries),
         *_twice(entries),
@@ -112,6 +122,27 @@ def _engine(status: _status.Status) -> Iterator[Finding]:
         yield to_do("io_uring", f"not usable: {why}", remedy)
     else:
         yield well("io_uring", f"not usable: {why}; engine {backend['value']} does without")
+
+
+def _table() -> Iterator[Finding]:
+    """What other processes have learnt, if this interpreter may use it."""
+    directory, file, why = _tables.place(None)
+    if directory is None or file is None:
+        refusal = _settings.variable("FASTPATH_CACHE_DIR") != "off"
+        remedy = "set FASTPATH_CACHE_DIR to an absolute path, or to off"
+        yield to_do("table", str(why), remedy) if refusal else well("table", str(why))
+        return
+    facts = _tables.facts(file, own=True)
+    if facts["refusal"] == "missing":
+        yield well("table", f"none yet in {directory}")
+    elif facts["why"] is None:
+        known = count(facts["directories"], "directory", "directories")
+        known += f" and {count(facts['modules'], 'module', 'modules')}"
+        yield well("table", f"{size(facts['size'])}, {known} known to every process")
+    else:
+        remedy = _TABLE_REMEDIES.get(str(facts["refusal"]), "python -m fastpath cache clear")
+        remedy = remedy.format(directory=directory, file=file)
+        yield to_do("table", f"not used: {facts['why']}", remedy, [str(file)])
 
 
 def _length(entries: list[Entry], active: bool) -> Iterator[Finding]:

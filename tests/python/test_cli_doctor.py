@@ -18,6 +18,8 @@ from support import Venv, clean_environment, unwritable
 
 
 def doctor(venv: Venv, env: dict[str, str] | None = None, *flags: str) -> dict[str, Any]:
+    # Whoever runs the tests may have tables of his own, in whatever state.
+    env = {"FASTPATH_CACHE_DIR": "off"} | (env or {})
     result = venv.run(*flags, "-m", "fastpath", "doctor", "--json", env=env)
     told: dict[str, Any] = json.loads(result.stdout)
     assert (result.returncode, result.stderr) == (0 if told["ok"] else 1, "")
@@ -65,7 +67,7 @@ def test_all_is_well(shared_venv: Venv) -> None:
     told = doctor(shared_venv)
     assert told["ok"] is True
     assert [f["check"] for f in told["findings"]] == [
-        *("fastpath", "io_uring", "sys.path", "filesystem", "bytecode")
+        *("fastpath", "io_uring", "table", "sys.path", "filesystem", "bytecode")
     ]
     assert {finding["remedy"] for finding in told["findings"]} == {None}
     assert told["entries"] == 4  # zip, stdlib, lib-dynload, site-packages
@@ -226,6 +228,40 @@ def test_the_ring_is_wanting_only_if_asked_for() -> None:
     assert told("uring", "EPERM") == (False, "not usable: EPERM")
 
 
+def test_the_table(shared_venv: Venv, tmp_path: Path) -> None:
+    place = tmp_path / "cache"
+    env = {"FASTPATH_CACHE_DIR": str(place)}
+    assert one(doctor(shared_venv, env), "table")["told"] == f"none yet in {place}"
+    code = (
+        "import os, sys; from fastpath import _native as n; place = n._table_place(sys.argv[1]); "
+        "n._table_learn(place['file'], [os.path.dirname(n.__file__)], 1); print(place['file'])"
+    )
+    file = Path(shared_venv.run("-c", code, place).stdout.strip())
+    told = one(doctor(shared_venv, env), "table")
+    assert (told["ok"], told["told"].split(", ")[1][:16]) == (True, "1 directory and ")
+    place.chmod(0o777)
+    assert one(doctor(shared_venv, env), "table") == {
+        "check": "table",
+        "ok": False,
+        "told": "not used: others than its owner may write to it (mode 0777)",
+        "places": [str(file)],
+        "remedy": f"chmod go-w {place} {file}",
+    }
+    place.chmod(0o700)
+    file.write_bytes(file.read_bytes()[:-1])
+    told = one(doctor(shared_venv, env), "table")
+    assert (told["ok"], told["remedy"]) == (False, "python -m fastpath cache gc")
+    assert shared_venv.fastpath("cache", "gc", env=env).returncode == 0
+    assert one(doctor(shared_venv, env), "table")["ok"] is True
+
+
+def test_no_place_for_a_table(shared_venv: Venv) -> None:
+    assert one(doctor(shared_venv, {"FASTPATH_CACHE_DIR": "off"}), "table")["ok"] is True
+    told = one(doctor(shared_venv, {"FASTPATH_CACHE_DIR": "cache"}), "table")
+    assert (told["ok"], told["remedy"][:23]) == (False, "set FASTPATH_CACHE_DIR ")
+    assert told["told"].endswith("the configured directory is not an absolute path")
+
+
 def test_installed_modules_without_bytecode(venv: Venv) -> None:
     for number in range(40):
         (venv.site / f"mod{number}.py").touch()
@@ -312,7 +348,8 @@ def test_slow_is_what_makes_the_thread_sleep() -> None:
 
 
 def test_text_is_grouped_and_lines_up(shared_venv: Venv, tmp_path: Path) -> None:
-    lines = shared_venv.fastpath("doctor", env=on_path(tmp_path / "gone")).stdout.splitlines()
+    env = on_path(tmp_path / "gone") | {"FASTPATH_CACHE_DIR": "off"}
+    lines = shared_venv.fastpath("doctor", env=env).stdout.splitlines()
     at = lines.index("to do")
     assert (lines[0], at > 1) == ("ok", True)
     assert lines[at + 1 :] == [
