@@ -69,6 +69,23 @@ pub fn mode(path: &Path) -> u32 {
     path.symlink_metadata().unwrap().permissions().mode() & 0o7777
 }
 
+/// Says, in a line that the test harness does not swallow, that a test is skipped for want of this feature; fails if
+/// FASTPATH_REQUIRE lists it.
+pub fn skip(feature: &str, reason: &str) {
+    let required = std::env::var("FASTPATH_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|r| r.trim() == feature), "{feature} is required: {reason}");
+    let _ = writeln!(io::stderr(), "skipped: {feature}: {reason}");
+}
+
+/// Whether this is root, who can be somebody else and give files away; else a line says that it is not.
+pub fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skip("root", "only root can be another user, and give files away");
+    }
+    root
+}
+
 /// The bytes of a table that shows what it should be: its number, then as many bytes as follow from that, each from
 /// its place and the number.
 pub fn pattern(number: u8) -> Vec<u8> {
