@@ -2,6 +2,10 @@
 //!
 //! A table is compared with a model of maps (`model.rs`), which says what should be in it.
 
+#[path = "table/forge.rs"]
+mod forge;
+#[path = "table/hostile.rs"]
+mod hostile;
 #[path = "table/merging.rs"]
 mod merging;
 #[path = "table/model.rs"]

@@ -5,6 +5,7 @@
 //! able to make us crash over them, and how a new one takes its place. What the bytes mean is not known here.
 
 mod block;
+mod check;
 mod damage;
 mod draft;
 mod encode;
@@ -19,6 +20,7 @@ mod plans;
 mod prune;
 mod refusal;
 mod root;
+mod turns;
 mod write;
 
 #[cfg(unix)]
@@ -44,6 +46,7 @@ use nowhere as system;
 use std::fmt::Debug;
 
 pub use block::{Block, Stored};
+pub use check::Health;
 pub use damage::Damage;
 #[cfg(unix)]
 pub use file::open;
