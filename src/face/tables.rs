@@ -62,7 +62,7 @@ fn tell(py: Python<'_>, table: &Shared, facts: &Bound<'_, PyDict>) -> PyResult<(
         }
     });
     let Key { cache_tag, magic, optimize, environment } = table.key();
-    facts.set_item("format", shared::FORMAT)?;
+    facts.set_item("format", table.format())?;
     facts.set_item("cache_tag", cache_tag)?;
     facts.set_item("magic", format!("{:08x}", u32::from_be_bytes(*magic)))?;
     facts.set_item("optimize", optimize)?;

@@ -1,4 +1,4 @@
-//! What in a table cannot be read: found by reading all of it.
+//! What in a table is damaged, by name.
 
 use std::path::PathBuf;
 
@@ -7,41 +7,26 @@ use super::Shared;
 /// One thing in a table whose bytes are not those that were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// What is known of a directory, by its place in the order in which they were learnt.
+    /// What is known of a directory, which one cannot be told: its place among them.
     Directory(usize),
     /// The bytecode of this source.
     File(PathBuf),
-    /// A plan, by its place in the order in which they were learnt.
+    /// A plan, whose cannot be told: its place among them.
     Plan(usize),
     /// Where the plans are.
     Plans,
 }
 
 impl Shared {
-    /// Compares every checksum, with one file's bytes in memory at most.
+    /// Reads everything, compares every checksum, and tells what is damaged.
     #[must_use]
     pub fn damaged(&self) -> Vec<Damage> {
         let mut found = Vec::new();
-        let mut entries: Vec<_> = self.index.iter().collect();
-        entries.sort_by_key(|entry| entry.at);
-        for (n, entry) in entries.into_iter().enumerate() {
-            let Some(block) = self.block_at(entry, |place| self.any_path(place)) else {
-                found.push(Damage::Directory(n));
-                continue;
-            };
-            let files = block.files().filter(|(_, file)| self.bytes_of(file).is_none());
-            found.extend(files.filter_map(|(name, _)| {
-                Some(Damage::File(block.path().join(super::root::from_bytes(name.to_vec())?)))
-            }));
-        }
-        let Some(index) = self.plan_index() else {
-            found.push(Damage::Plans);
-            return found;
-        };
-        let mut entries: Vec<_> = index.iter().collect();
-        entries.sort_by_key(|entry| entry.at);
-        let plans = entries.into_iter().map(|entry| self.plan_at(entry)).enumerate();
-        found.extend(plans.filter(|(_, plan)| plan.is_none()).map(|(n, _)| Damage::Plan(n)));
+        self.look_through(|whole, which| {
+            if !whole {
+                found.push(which());
+            }
+        });
         found
     }
 }

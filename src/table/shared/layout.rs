@@ -40,7 +40,7 @@
 /// What a table begins and ends with.
 pub(super) const MAGIC: [u8; 8] = *b"fastpath";
 /// The number of this layout.
-pub const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 pub(super) const HEAD: usize = 8 + 4 + 4;
 pub(super) const SECTION: usize = 4 + 4 + 8 + 8 + 8 + 8;

@@ -51,7 +51,6 @@ pub use damage::Damage;
 #[cfg(unix)]
 pub use file::open;
 pub use key::Key;
-pub use layout::FORMAT;
 pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
 pub use merge::{merge, seal};
 #[cfg(not(unix))]
