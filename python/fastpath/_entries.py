@@ -13,11 +13,12 @@ import sys
 import sysconfig
 from importlib.machinery import FileFinder, all_suffixes
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fastpath import _settings, _startup
 
-Kind = Literal["directory", "missing", "file", "unreadable", "foreign"]
+if TYPE_CHECKING:
+    _Kind = Literal["directory", "missing", "file", "unreadable", "foreign"]
 
 # PEP 420 makes a package of any directory: this far down a module decides whether it is one.
 _NAMESPACE_DEPTH = 3
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
 
     path: str
     """As it stands on the path."""
-    kind: Kind
+    kind: _Kind
     """``foreign``: another finder's than ``FileFinder``, as a zip or an editable install."""
     origin: str | None
     """PYTHONPATH, a .pth file, or the interpreter; None where it cannot be told."""
