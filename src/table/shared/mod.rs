@@ -1,8 +1,9 @@
 //! What other processes have learnt: a table in a file, read by many and written by one at a time.
 //!
 //! What it says is only ever a proposal: whoever uses it compares it with the filesystem first.
-//! Here stands the operating system's side: which file may be trusted, how its bytes are had without anybody being
-//! able to make us crash over them, and how a new one takes its place. What the bytes mean is not known here.
+//! One side is the layout, which turns bytes into facts and back and knows no file (`layout.rs` states the format). The other is the
+//! operating system's: which file may be trusted, how its bytes are had without anybody being able to make us crash over
+//! them, and how a new one takes its place (`file.rs`, `publish.rs`).
 
 mod block;
 mod check;
@@ -81,6 +82,18 @@ pub trait Bytes: Send + Sync + Debug {
     fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>>;
 }
 
+/// A table in memory.
+impl Bytes for Vec<u8> {
+    fn len(&self) -> u64 {
+        self.as_slice().len() as u64
+    }
+
+    fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>> {
+        let at = usize::try_from(at).ok()?;
+        self.get(at..at.checked_add(len)?).map(Into::into)
+    }
+}
+
 /// Who may have written a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
@@ -99,16 +112,4 @@ pub enum Published {
     NothingNew,
     /// Somebody else is writing this table just now: what was there, stays.
     Busy,
-}
-
-/// A table in memory.
-impl Bytes for Vec<u8> {
-    fn len(&self) -> u64 {
-        self.as_slice().len() as u64
-    }
-
-    fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>> {
-        let at = usize::try_from(at).ok()?;
-        self.get(at..at.checked_add(len)?).map(Into::into)
-    }
 }

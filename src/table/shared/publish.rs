@@ -29,7 +29,7 @@ const BUFFER: usize = 64 << 10;
 /// then, and stays for good if `write` says false or anything fails. Its directory is made where there is none, with those above
 /// it. A file beside it, `<path>.lock`, stays behind: removing a lock is a race.
 ///
-/// There is no fsync(2). After a power cut the file may be there with bytes missing; but its header says how long it is and every piece has
+/// There is no fsync(2). After a power cut the file may be there with bytes missing; but its end says how long it is, and every piece has
 /// a checksum, so that what is missing reads as not known, and is learnt and written anew. The same goes for an
 /// error that a network filesystem tells only when the file is closed. An fsync would make every process that has learnt
 /// something wait for a disk when it ends.
