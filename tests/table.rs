@@ -2,6 +2,8 @@
 //!
 //! A table is compared with a model of maps (`model.rs`), which says what should be in it.
 
+#[path = "table/corpus.rs"]
+mod corpus;
 #[path = "table/forge.rs"]
 mod forge;
 #[path = "table/hostile.rs"]
@@ -12,3 +14,5 @@ mod merging;
 mod model;
 #[path = "table/pruning.rs"]
 mod pruning;
+#[path = "table/sealed.rs"]
+mod sealed;

@@ -205,10 +205,11 @@ pub(super) struct Drafts {
 }
 
 impl Drafts {
-    /// What stands in the old table. Relative paths are below roots that nobody knows.
+    /// What stands in the old table, but for what is below roots that nobody knows, and what is sealed: undated, it would
+    /// never be believed again.
     pub(super) fn of(old: &Shared, today: u32) -> Self {
         let mut drafts = Self::default();
-        for block in old.blocks().filter(|block| block.path().has_root()) {
+        for block in old.blocks().filter(|block| block.path().has_root() && !block.is_sealed()) {
             let draft = Draft::of_block(&block, today);
             drafts.at(block.path(), || draft);
         }
