@@ -290,11 +290,10 @@ def _shortened(file: File, days: int, *, dry_run: bool) -> Change:
     if pruned["busy"]:
         return _change(file, "busy", "a process is writing it just now")
     gone = pruned["directories"]
-    if not (gone or pruned["plans"] or pruned["damaged"]):
+    if not (gone or pruned["damaged"]):
         return _change(file, "unchanged", None)
     why = f"without {count(len(gone), 'directory', 'directories')}, "
-    why += f"{count(pruned['modules'], 'module', 'modules')}, "
-    why += f"{count(pruned['plans'], 'plan', 'plans')}"
+    why += count(pruned["modules"], "module", "modules")
     if pruned["damaged"]:
         why += f", {count(pruned['damaged'], 'damaged piece', 'damaged pieces')}"
     freed = None if dry_run else file.size - file.path.stat().st_size

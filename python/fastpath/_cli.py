@@ -91,7 +91,8 @@ _DESCRIPTIONS = {
     ),
     "cache gc": (
         "Remove what is of no use any more: tables that are damaged or whose interpreter is gone, "
-        "and from the others directories that are gone or that no process has used for long."
+        "and from the others directories that are gone or that no process has used for long. The "
+        "day of last use is written down a month later at the latest."
     ),
     "run": (
         "Run one program under fastpath, as `python` would run it, with nothing installed in the "

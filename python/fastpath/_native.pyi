@@ -174,7 +174,6 @@ class TablePruned(TypedDict):
 
     directories: list[str]
     modules: int
-    plans: int
     damaged: int
     busy: bool
     """Somebody else is writing it: nothing was done."""

@@ -127,9 +127,9 @@ fn sentence(damage: Damage) -> String {
     }
 }
 
-/// Writes a table anew without directories that are not there any more, without those, and plans, that were last used before `day`
+/// Writes a table anew without directories that are not there any more, without those that were last used before `day`
 /// (days since the epoch), and without what is damaged. With `dry_run` it only tells what would go: the paths of
-/// `directories`, the number of `modules` in them, of `plans` and of what is `damaged`. `busy` says that somebody else is writing the
+/// `directories`, the number of `modules` in them and of what is `damaged`. `busy` says that somebody else is writing the
 /// table just now; then nothing was done.
 ///
 /// # Errors
@@ -156,7 +156,6 @@ pub fn _table_gc(
     let answer = PyDict::new(py);
     answer.set_item("directories", texts(pruned.dirs))?;
     answer.set_item("modules", pruned.files)?;
-    answer.set_item("plans", pruned.plans)?;
     answer.set_item("damaged", pruned.damaged)?;
     answer.set_item("busy", published == Published::Busy)?;
     Ok(answer)
@@ -175,8 +174,7 @@ fn prune(
     let gone = |fact: &Fact| *fact == Fact::Absent || fact.stat().is_some() && !fact.is_dir();
     let gone: HashSet<&Path> =
         dirs.iter().zip(&facts).filter(|(_, f)| gone(f)).map(|(dir, _)| &**dir).collect();
-    let keeps =
-        |used, dir: Option<&Path>| used >= day && !dir.is_some_and(|dir| gone.contains(dir));
+    let keeps = |used, dir: &Path| used >= day && !gone.contains(dir);
     shared::prune(&table, &keeps, out)
 }
 
