@@ -462,12 +462,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("is_installed", wrap_pyfunction!(is_installed, module)?)?;
     module.setattr("_start", wrap_pyfunction!(_start, module)?)?;
     module.setattr("_switch", wrap_pyfunction!(switches::_switch, module)?)?;
-    module.setattr("_table_place", wrap_pyfunction!(tables::_table_place, module)?)?;
-    module.setattr("_table_facts", wrap_pyfunction!(tables::_table_facts, module)?)?;
-    module.setattr("_table_list", wrap_pyfunction!(tables::_table_list, module)?)?;
-    module.setattr("_table_verify", wrap_pyfunction!(tables::_table_verify, module)?)?;
-    module.setattr("_table_gc", wrap_pyfunction!(tables::_table_gc, module)?)?;
-    module.setattr("_table_learn", wrap_pyfunction!(table_learn::_table_learn, module)?)?;
+    module.setattr("_tables", wrap_pyfunction!(tables::_tables, module)?)?;
     module.setattr("stats", wrap_pyfunction!(stats, module)?)?;
     module.setattr("probe", wrap_pyfunction!(probe_paths, module)?)?;
     module.setattr("backends", wrap_pyfunction!(backends, module)?)?;

@@ -152,7 +152,9 @@ def listed(file: Path) -> list[TableDirectory]:
         return []
     if facts["why"] is not None:
         raise Problem(f"{file}: {facts['why']}")
-    return sorted(_native._table_list(str(file)), key=lambda told: (-_bytes(told), told["path"]))
+    return sorted(
+        _native._tables().directories(str(file)), key=lambda told: (-_bytes(told), told["path"])
+    )
 
 
 def render_list(told: list[TableDirectory], *, modules: bool) -> str:
@@ -195,7 +197,7 @@ def verify(file: Path, *, stamps: bool) -> Verdict:
         changed=None,
     )
     if facts["why"] is None:
-        found = _native._table_verify(str(file), stamps)
+        found = _native._tables().verify(str(file), stamps)
         verdict["damaged"] = found["damaged"]
         verdict["changed"] = found["changed"] if stamps else None
     elif facts["refusal"] not in ("missing", "damaged"):
@@ -284,7 +286,7 @@ def _removed(files: list[File], why: str | None, *, dry_run: bool) -> list[Chang
 def _shortened(file: File, days: int, *, dry_run: bool) -> Change:
     today = int(time.time() // _DAY_SECONDS)
     try:
-        pruned = _native._table_gc(str(file.path), max(today - days, 0), dry_run)
+        pruned = _native._tables().gc(str(file.path), max(today - days, 0), dry_run)
     except OSError as error:
         raise Problem(f"{file.path}: {error}") from error
     if pruned["busy"]:

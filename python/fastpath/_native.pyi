@@ -4,8 +4,8 @@ Everything public is re-exported by ``fastpath``; import it from there.
 """
 
 import os
-from collections.abc import Iterable
-from typing import Literal, TypeAlias, TypedDict, type_check_only
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol, TypeAlias, TypedDict, type_check_only
 
 _Backend: TypeAlias = Literal["auto", "serial", "threads", "uring"]
 _Freshness: TypeAlias = Literal["auto", "strict", "sealed"]
@@ -235,20 +235,29 @@ def _start() -> bool:
 def _switch(part: str, on: bool) -> None:
     """Switch a part on or off for the next ``install``; for benches and tests."""
 
-def _table_place(directory: str | None = None) -> TablePlace:
-    """Tell where this interpreter's table is: in ``directory``, or where caches are."""
+@type_check_only
+class _Tables(Protocol):
+    """What looks into shared tables, whoever they are for."""
 
-def _table_facts(path: str, own: bool) -> TableFacts:
-    """Look into a table; with ``own``, one for another interpreter or environment is refused."""
+    def place(self, directory: str | None = None) -> TablePlace:
+        """Tell where this interpreter's table is: in ``directory``, or where caches are."""
 
-def _table_list(path: str) -> list[TableDirectory]:
-    """List a table's directories. Raises OSError with the reason if it is refused."""
+    def facts(self, path: str, own: bool) -> TableFacts:
+        """Look into a table; with ``own``, one that is not for this interpreter is refused."""
 
-def _table_verify(path: str, files: bool) -> TableVerdict:
-    """Compare a table's checksums; with ``files``, also its versions with the filesystem."""
+    def directories(self, path: str) -> list[TableDirectory]:
+        """List a table's directories. Raises OSError with the reason if it is refused."""
 
-def _table_gc(path: str, day: int, dry_run: bool) -> TablePruned:
-    """Leave out what is gone, damaged, or was last used before ``day`` (since the epoch)."""
+    def verify(self, path: str, files: bool) -> TableVerdict:
+        """Compare a table's checksums; with ``files``, also its versions with the filesystem."""
 
-def _table_learn(file: str, dirs: list[str], day: int, environment: bytes | None = None) -> bool:
-    """Put what lies in directories into a table; for tests."""
+    def gc(self, path: str, day: int, dry_run: bool) -> TablePruned:
+        """Leave out what is gone, damaged, or was last used before ``day`` (since the epoch)."""
+
+    def learn(
+        self, file: str, dirs: Sequence[str], day: int, environment: bytes | None = None
+    ) -> bool:
+        """Put what lies in directories into a table; for tests."""
+
+def _tables() -> _Tables:
+    """Return the functions for shared tables, in a module of their own."""

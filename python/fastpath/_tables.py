@@ -54,7 +54,7 @@ def place(directory: Path | None) -> Place:
     if directory is None and asked == "off":
         return Place(None, None, "FASTPATH_CACHE_DIR is 'off'")
     configured = None if asked == "auto" else asked
-    found = _native._table_place(str(directory.absolute()) if directory else configured)
+    found = _native._tables().place(str(directory.absolute()) if directory else configured)
     if found["dir"] is None or found["file"] is None:
         return Place(None, None, found["why"])
     return Place(Path(found["dir"]), Path(found["file"]), None)
@@ -62,7 +62,7 @@ def place(directory: Path | None) -> Place:
 
 def facts(table: Path, *, own: bool = False) -> TableFacts:
     """Return what a table says of itself; with ``own``, only if it is for this interpreter."""
-    return _native._table_facts(str(table), own)
+    return _native._tables().facts(str(table), own)
 
 
 def files(directory: Path) -> list[File]:

@@ -19,7 +19,7 @@ use crate::table::shared::{self, Key, Learnt, LearntDir, LearntFile};
 /// `OSError` of the calls.
 #[pyfunction]
 #[pyo3(signature = (file, dirs, day, environment = None))]
-pub fn _table_learn(
+pub fn learn(
     py: Python<'_>,
     file: PathBuf,
     dirs: Vec<PathBuf>,
@@ -29,7 +29,7 @@ pub fn _table_learn(
     let mut key = key(py)?;
     key.environment = environment.unwrap_or(key.environment);
     let learnt = Learnt {
-        dirs: dirs.iter().map(|dir| learn(dir, &key)).collect::<Result<_, _>>()?,
+        dirs: dirs.iter().map(|dir| learn_dir(dir, &key)).collect::<Result<_, _>>()?,
         plan: Some((b"module tests".to_vec(), dirs)),
         day,
     };
@@ -39,7 +39,7 @@ pub fn _table_learn(
     Ok(published == shared::Published::Done)
 }
 
-fn learn(dir: &Path, key: &Key) -> PyResult<LearntDir> {
+fn learn_dir(dir: &Path, key: &Key) -> PyResult<LearntDir> {
     let naming = Naming::new(&key.cache_tag, key.optimize);
     let prober = Prober::new(Backend::Auto);
     let stamp = |path: &Path| prober.stat(&[path])[0].stat().map(Stamp::of);

@@ -12,16 +12,30 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::path_of_bytes;
+use super::table_learn::learn;
 use crate::fact::{Fact, Generation, Stamp};
 use crate::probe::{Backend, Prober};
 use crate::pyc::Naming;
 use crate::table::shared::{self, Block, Damage, Key, Published, Refusal, Shared, Trust};
 
+/// The functions below, in a module that is made when it is asked for: an interpreter's start shall not pay for them.
+#[pyfunction]
+pub fn _tables(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    let module = PyModule::new(py, "fastpath._native._tables")?;
+    module.add_function(wrap_pyfunction!(place, &module)?)?;
+    module.add_function(wrap_pyfunction!(facts, &module)?)?;
+    module.add_function(wrap_pyfunction!(directories, &module)?)?;
+    module.add_function(wrap_pyfunction!(verify, &module)?)?;
+    module.add_function(wrap_pyfunction!(gc, &module)?)?;
+    module.add_function(wrap_pyfunction!(learn, &module)?)?;
+    Ok(module)
+}
+
 /// Where the running interpreter's table is: `dir` and `file`, or `why` there is no place for it. `directory` is
 /// what was configured for it, if anything.
 #[pyfunction]
 #[pyo3(signature = (directory = None))]
-pub fn _table_place(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
+fn place(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
     let answer = PyDict::new(py);
     let place = shared::place(directory.as_deref());
     let name = key(py)?.file_name();
@@ -35,7 +49,7 @@ pub fn _table_place(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Boun
 /// What a table says of itself, or `why` it is not used, and which kind of `refusal` that is. With `own`, one that is not
 /// for the running interpreter is not used.
 #[pyfunction]
-pub fn _table_facts(py: Python<'_>, path: PathBuf, own: bool) -> PyResult<Bound<'_, PyDict>> {
+fn facts(py: Python<'_>, path: PathBuf, own: bool) -> PyResult<Bound<'_, PyDict>> {
     let key = key(py)?;
     let table = py.detach(|| match open(&path) {
         Ok(table) if own && *table.key() != key => Err(Refusal::OtherKey),
@@ -82,7 +96,7 @@ fn tell(py: Python<'_>, table: &Shared, facts: &Bound<'_, PyDict>) -> PyResult<(
 /// # Errors
 /// `OSError` with the sentence why the table is not used.
 #[pyfunction]
-pub fn _table_list(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyList>> {
+fn directories(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyList>> {
     let list = |table: Shared| table.blocks().collect::<Vec<_>>();
     let blocks = py.detach(|| open(&path).map(list)).map_err(refused)?;
     let rows = PyList::empty(py);
@@ -106,7 +120,7 @@ pub fn _table_list(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyList>>
 /// # Errors
 /// `OSError` with the sentence why the table is not used.
 #[pyfunction]
-pub fn _table_verify(py: Python<'_>, path: PathBuf, files: bool) -> PyResult<Bound<'_, PyDict>> {
+fn verify(py: Python<'_>, path: PathBuf, files: bool) -> PyResult<Bound<'_, PyDict>> {
     let look = |table: Shared| {
         let changed = if files { changed(&table) } else { Vec::new() };
         (table.damaged(), changed)
@@ -135,12 +149,7 @@ fn sentence(damage: Damage) -> String {
 /// # Errors
 /// `OSError` with the sentence why the table is not used, or that of a call.
 #[pyfunction]
-pub fn _table_gc(
-    py: Python<'_>,
-    path: PathBuf,
-    day: u32,
-    dry_run: bool,
-) -> PyResult<Bound<'_, PyDict>> {
+fn gc(py: Python<'_>, path: PathBuf, day: u32, dry_run: bool) -> PyResult<Bound<'_, PyDict>> {
     let mut pruned = shared::Pruned::default();
     let published = py.detach(|| {
         if dry_run {
@@ -197,8 +206,10 @@ pub(super) fn key(py: Python<'_>) -> PyResult<Key> {
     let magic = external.getattr("MAGIC_NUMBER")?.cast_into::<PyBytes>()?;
     let prefix = |name| -> PyResult<PathBuf> { sys.getattr(name)?.extract() };
     let roots = [prefix("prefix")?, prefix("base_prefix")?];
+    let cache_tag = sys.getattr("implementation")?.getattr("cache_tag")?;
     Ok(Key {
-        cache_tag: sys.getattr("implementation")?.getattr("cache_tag")?.extract()?,
+        // None where an interpreter keeps no bytecode (PEP 3147): then nobody writes a table either.
+        cache_tag: cache_tag.extract::<Option<_>>()?.unwrap_or_default(),
         magic: magic.as_bytes().try_into().unwrap_or_default(),
         optimize: sys.getattr("flags")?.getattr("optimize")?.extract()?,
         environment: roots.map(|path| path.as_os_str().as_encoded_bytes().to_vec()).join(&0),

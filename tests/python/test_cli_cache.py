@@ -51,7 +51,7 @@ class Cache(NamedTuple):
         dirs = [str(directory) for directory in directories or (self.modules,)]
         code = (
             "import sys; from fastpath import _native; "
-            "print(_native._table_learn(*eval(sys.argv[1])))"
+            "print(_native._tables().learn(*eval(sys.argv[1])))"
         )
         result = self.venv.run("-c", code, repr((str(file), dirs, day, environment)))
         assert (result.stdout, result.stderr) == ("True\n", "")
@@ -206,7 +206,7 @@ def another_users(file: Path) -> None:
 def another_interpreters(file: Path) -> None:
     code = (
         "import sys; from fastpath import _native; "
-        "_native._table_learn(sys.argv[1], ['/'], 1, b'/elsewhere')"
+        "_native._tables().learn(sys.argv[1], ['/'], 1, b'/elsewhere')"
     )
     file.unlink()
     subprocess.run([sys.executable, "-c", code, file], check=True, env=clean_environment())

@@ -233,8 +233,9 @@ def test_the_table(shared_venv: Venv, tmp_path: Path) -> None:
     env = {"FASTPATH_CACHE_DIR": str(place)}
     assert one(doctor(shared_venv, env), "table")["told"] == f"none yet in {place}"
     code = (
-        "import os, sys; from fastpath import _native as n; place = n._table_place(sys.argv[1]); "
-        "n._table_learn(place['file'], [os.path.dirname(n.__file__)], 1); print(place['file'])"
+        "import os, sys; from fastpath import _native; tables = _native._tables(); "
+        "file = tables.place(sys.argv[1])['file']; print(file); "
+        "tables.learn(file, [os.path.dirname(_native.__file__)], 1)"
     )
     file = Path(shared_venv.run("-c", code, place).stdout.strip())
     told = one(doctor(shared_venv, env), "table")
