@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import fastpath
-from fastpath import _cache, _doctor, _enable, _entries, _explain, _status, _tables
+from fastpath import _cache, _doctor, _enable, _entries, _explain, _settings, _status, _tables
 from fastpath._problem import REFUSED, Problem, report
 from fastpath._settings import BACKENDS, FRESHNESS
 
@@ -312,6 +312,7 @@ def _run_doctor(options: argparse.Namespace) -> int:
 
 
 def _run_cache(options: argparse.Namespace) -> int:
+    _settings.check()
     place = _tables.place(options.dir)
     return _ACTIONS[options.action](place, options)
 
@@ -350,6 +351,7 @@ def _cache_gc(place: _tables.Place, options: argparse.Namespace) -> int:
 
 
 def _print_removed(changes: list[_cache.Change], options: argparse.Namespace) -> int:
+    fastpath.uninstall()  # or this very process would leave a new table when it ends
     if options.json:
         print(json.dumps({"dry_run": options.dry_run, "files": changes}))
     else:

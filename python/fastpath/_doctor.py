@@ -68,7 +68,7 @@ def diagnose(path: list[str]) -> Diagnosis:
     findings = [
         *_fastpath(status),
         *_engine(status),
-        *_table(),
+        *_table(status),
         *_length(entries, status["active"]),
         *_useless(entries),
         *_twice(entries),
@@ -124,17 +124,20 @@ def _engine(status: _status.Status) -> Iterator[Finding]:
         yield well("io_uring", f"not usable: {why}; engine {backend['value']} does without")
 
 
-def _table() -> Iterator[Finding]:
+def _table(status: _status.Status) -> Iterator[Finding]:
     """What other processes have learnt, if this interpreter may use it."""
+    cache = status["settings"]["cache"]["value"]
     directory, file, why = _tables.place(None)
     if directory is None or file is None:
-        refusal = _settings.variable("FASTPATH_CACHE_DIR") != "off"
         remedy = "set FASTPATH_CACHE_DIR to an absolute path, or to off"
-        yield to_do("table", str(why), remedy) if refusal else well("table", str(why))
+        yield well("table", str(why)) if cache == "off" else to_do("table", str(why), remedy)
         return
     facts = _tables.facts(file, own=True)
     if facts["refusal"] == "missing":
-        yield well("table", f"none yet in {directory}")
+        # Who wants no bytecode written wants none in a cache, unless he says where (`share.rs`).
+        unwanted = cache == "auto" and sys.dont_write_bytecode
+        never = "none, and PYTHONDONTWRITEBYTECODE keeps any from being written"
+        yield well("table", never if unwanted else f"none yet in {directory}")
     elif facts["why"] is None:
         known = count(facts["directories"], "directory", "directories")
         known += f" and {count(facts['modules'], 'module', 'modules')}"

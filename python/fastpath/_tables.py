@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastpath import _native, _settings
+import fastpath
+from fastpath import _native
 from fastpath._problem import Problem
 
 if TYPE_CHECKING:
@@ -49,15 +50,14 @@ class File(NamedTuple):
 
 
 def place(directory: Path | None) -> Place:
-    """Tell where tables lie: in this directory, FASTPATH_CACHE_DIR, or the platform's place."""
-    asked = _settings.variable("FASTPATH_CACHE_DIR")
+    """Tell where tables lie: in this directory, or as this process is set."""
+    asked = str(fastpath.stats()["cache"])
     if directory is None and asked == "off":
-        return Place(None, None, "FASTPATH_CACHE_DIR is 'off'")
+        return Place(None, None, "it is switched off by FASTPATH_CACHE_DIR or an argument")
     configured = None if asked == "auto" else asked
     found = _native._tables().place(str(directory.absolute()) if directory else configured)
-    if found["dir"] is None or found["file"] is None:
-        return Place(None, None, found["why"])
-    return Place(Path(found["dir"]), Path(found["file"]), None)
+    directories = [Path(path) if path else None for path in (found["dir"], found["file"])]
+    return Place(directories[0], directories[1], found["why"])
 
 
 def facts(table: Path, *, own: bool = False) -> TableFacts:

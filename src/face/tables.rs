@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyDict, PyList};
 
-use super::path_of_bytes;
 use super::table_learn::learn;
+use super::{path_of_bytes, share};
 use crate::fact::{Fact, Generation, Stamp};
 use crate::probe::{Backend, Prober};
 use crate::pyc::Naming;
@@ -38,11 +38,14 @@ pub fn _tables(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 fn place(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
     let answer = PyDict::new(py);
     let place = shared::place(directory.as_deref());
-    let name = key(py)?.file_name();
+    let name = key(py).map(|key| key.file_name());
     let dir = place.as_ref().ok();
+    let file = dir.zip(name.as_ref().ok()).map(|(dir, name)| dir.join(name).into_os_string());
     answer.set_item("dir", dir.map(|dir| dir.as_os_str()))?;
-    answer.set_item("file", dir.map(|dir| dir.join(name).into_os_string()))?;
-    answer.set_item("why", place.err().map(|refusal| refusal.to_string()))?;
+    answer.set_item("file", file)?;
+    let why = place.err().map(|refusal| refusal.to_string());
+    let no_key = name.is_err().then(|| "this interpreter keeps no bytecode".to_owned());
+    answer.set_item("why", why.or(no_key))?;
     Ok(answer)
 }
 
@@ -50,9 +53,9 @@ fn place(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Bound<'_, PyDic
 /// for the running interpreter is not used.
 #[pyfunction]
 fn facts(py: Python<'_>, path: PathBuf, own: bool) -> PyResult<Bound<'_, PyDict>> {
-    let key = key(py)?;
+    let key = key(py).ok();
     let table = py.detach(|| match open(&path) {
-        Ok(table) if own && *table.key() != key => Err(Refusal::OtherKey),
+        Ok(table) if own && Some(table.key()) != key.as_ref() => Err(Refusal::OtherKey),
         opened => opened,
     });
     let facts = PyDict::new(py);
@@ -121,15 +124,30 @@ fn directories(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyList>> {
 /// `OSError` with the sentence why the table is not used.
 #[pyfunction]
 fn verify(py: Python<'_>, path: PathBuf, files: bool) -> PyResult<Bound<'_, PyDict>> {
-    let look = |table: Shared| {
-        let changed = if files { changed(&table) } else { Vec::new() };
-        (table.damaged(), changed)
-    };
-    let (damaged, changed) = py.detach(|| open(&path).map(look)).map_err(refused)?;
+    let (damaged, changed) = py.detach(|| look(&path, files)).map_err(refused)?;
     let answer = PyDict::new(py);
     answer.set_item("damaged", damaged.into_iter().map(sentence).collect::<Vec<_>>())?;
     answer.set_item("changed", texts(changed))?;
     Ok(answer)
+}
+
+/// Times that a table is looked at which is replaced each time.
+const LOOKS: usize = 3;
+
+/// What is damaged and what has changed. A table that is replaced meanwhile cannot be read to its end, and is looked at
+/// again.
+fn look(path: &Path, files: bool) -> Result<(Vec<Damage>, Vec<PathBuf>), Refusal> {
+    let version = || Prober::new(Backend::Auto).stat(&[path])[0].stat().map(Stamp::of);
+    let mut looks = 0;
+    loop {
+        let before = version();
+        let table = open(path)?;
+        let found = (table.damaged(), if files { changed(&table) } else { Vec::new() });
+        looks += 1;
+        if version() == before || looks == LOOKS {
+            return Ok(found);
+        }
+    }
 }
 
 fn sentence(damage: Damage) -> String {
@@ -200,20 +218,11 @@ fn roots(environment: &[u8]) -> Vec<PathBuf> {
 }
 
 /// The running interpreter's key.
+///
+/// # Errors
+/// An interpreter that keeps no bytecode (its cache tag is None, PEP 3147), and so has no table.
 pub(super) fn key(py: Python<'_>) -> PyResult<Key> {
-    let sys = py.import("sys")?;
-    let external = py.import("_frozen_importlib_external")?;
-    let magic = external.getattr("MAGIC_NUMBER")?.cast_into::<PyBytes>()?;
-    let prefix = |name| -> PyResult<PathBuf> { sys.getattr(name)?.extract() };
-    let roots = [prefix("prefix")?, prefix("base_prefix")?];
-    let cache_tag = sys.getattr("implementation")?.getattr("cache_tag")?;
-    Ok(Key {
-        // None where an interpreter keeps no bytecode (PEP 3147): then nobody writes a table either.
-        cache_tag: cache_tag.extract::<Option<_>>()?.unwrap_or_default(),
-        magic: magic.as_bytes().try_into().unwrap_or_default(),
-        optimize: sys.getattr("flags")?.getattr("optimize")?.extract()?,
-        environment: roots.map(|path| path.as_os_str().as_encoded_bytes().to_vec()).join(&0),
-    })
+    share::key(py, &share::roots(py)?)
 }
 
 /// Directories and sources of which the filesystem has another version than the table, or none. What is sealed has no version.

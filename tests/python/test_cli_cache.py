@@ -128,13 +128,13 @@ def test_the_directory_is_the_argument_or_the_variable_or_the_platforms(
     assert directory(**named, **home) == "/c"
     assert directory(FASTPATH_CACHE_DIR="auto", **home) == "/x/fastpath"
     assert directory(HOME="/h", XDG_CACHE_HOME="") == "/h/.cache/fastpath"
-    assert directory(FASTPATH_CACHE_DIR="off") == "FASTPATH_CACHE_DIR is 'off'"
-    assert "not an absolute path" in directory(FASTPATH_CACHE_DIR="c")
+    off = "it is switched off by FASTPATH_CACHE_DIR or an argument"
+    assert directory(FASTPATH_CACHE_DIR="off") == off
+    assert directory("--dir", "/d", FASTPATH_CACHE_DIR="off") == "/d"
     result = shared_venv.fastpath("cache", "list", env={"FASTPATH_CACHE_DIR": "off"})
-    assert (result.returncode, result.stderr) == (
-        1,
-        "fastpath: error: FASTPATH_CACHE_DIR is 'off'\n",
-    )
+    assert (result.returncode, result.stderr) == (1, f"fastpath: error: {off}\n")
+    result = shared_venv.fastpath("cache", "info", env={"FASTPATH_CACHE_DIR": "c"})
+    assert (result.returncode, result.stdout) == (2, "")
 
 
 def test_info_of_a_table(cache: Cache) -> None:
@@ -160,11 +160,28 @@ def test_info_of_a_table(cache: Cache) -> None:
 def test_a_table_is_used_where_fastpath_is_active(cache: Cache, venv: Venv) -> None:
     assert venv.fastpath("enable").returncode == 0
     own = cache._replace(venv=venv)
-    own = own._replace(file=Path(own.told("info")["file"]))
-    assert own.file != cache.file
-    assert own.told("info")["why"] == "there is none yet"
-    own.learn()
-    assert own.told("info")["used"] is True
+    file = Path(own.told("info")["file"])  # the process that tells leaves a table, or uses one
+    assert file != cache.file
+    assert file.exists()
+    told = own.told("info")
+    assert (told["used"], told["why"]) == (True, None)
+    assert "used       yes\n" in own.run("info").stdout
+    assert own.told("verify", "--files")["damaged"] == []
+
+
+def test_what_is_cleared_is_not_written_again_by_who_clears(cache: Cache, venv: Venv) -> None:
+    assert venv.fastpath("enable").returncode == 0
+    own = cache._replace(venv=venv)
+    own.run("info")
+    assert [change["change"] for change in own.told("clear")["files"]] == ["removed", "removed"]
+    assert left(own) == []
+
+
+def test_a_directory_given_to_install_counts(cache: Cache, venv: Venv, tmp_path: Path) -> None:
+    code = f"import fastpath; fastpath.install(cache={str(tmp_path / 'given')!r})\n"
+    (venv.site / "zz.pth").write_text(code)
+    told = cache._replace(venv=venv).told("info")
+    assert told["directory"] == str(tmp_path / "given")
 
 
 def damage(file: Path) -> None:

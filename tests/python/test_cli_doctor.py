@@ -258,9 +258,18 @@ def test_the_table(shared_venv: Venv, tmp_path: Path) -> None:
 
 def test_no_place_for_a_table(shared_venv: Venv) -> None:
     assert one(doctor(shared_venv, {"FASTPATH_CACHE_DIR": "off"}), "table")["ok"] is True
-    told = one(doctor(shared_venv, {"FASTPATH_CACHE_DIR": "cache"}), "table")
+    homeless = {"FASTPATH_CACHE_DIR": "auto", "HOME": "", "XDG_CACHE_HOME": ""}
+    told = one(doctor(shared_venv, homeless), "table")
     assert (told["ok"], told["remedy"][:23]) == (False, "set FASTPATH_CACHE_DIR ")
-    assert told["told"].endswith("the configured directory is not an absolute path")
+    assert told["told"].endswith("neither XDG_CACHE_HOME nor HOME is an absolute path")
+
+
+def test_no_table_is_written_where_no_bytecode_is(shared_venv: Venv, tmp_path: Path) -> None:
+    env = {"PYTHONDONTWRITEBYTECODE": "1", "XDG_CACHE_HOME": str(tmp_path)}
+    told = one(doctor(shared_venv, env | {"FASTPATH_CACHE_DIR": "auto"}), "table")["told"]
+    assert told.startswith("none, and PYTHONDONTWRITEBYTECODE")
+    told = one(doctor(shared_venv, env | {"FASTPATH_CACHE_DIR": str(tmp_path)}), "table")["told"]
+    assert told == f"none yet in {tmp_path}"
 
 
 def test_installed_modules_without_bytecode(venv: Venv) -> None:
