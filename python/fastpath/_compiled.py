@@ -34,6 +34,8 @@ def count(directory: str, seconds: float) -> Census:
     modules = stale = 0
     pending = [directory]
     while pending:
+        if time.monotonic() > deadline:
+            return Census(modules, stale, is_whole=False)
         sources, below = _list(pending.pop())
         pending += below
         for source in sources:

@@ -8,6 +8,7 @@ tells: installs nothing, changes nothing. Used by ``_cli``.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -144,7 +145,8 @@ def _table(status: _status.Status) -> Iterator[Finding]:
         yield well("table", f"{size(facts['size'])}, {known} known to every process")
     else:
         remedy = _TABLE_REMEDIES.get(str(facts["refusal"]), "python -m fastpath cache clear")
-        remedy = remedy.format(directory=directory, file=file)
+        quoted = {"directory": shlex.quote(str(directory)), "file": shlex.quote(str(file))}
+        remedy = remedy.format(**quoted)
         yield to_do("table", f"not used: {facts['why']}", remedy, [str(file)])
 
 
@@ -181,19 +183,21 @@ def _useless(entries: list[Entry]) -> Iterator[Finding]:
 def _twice(entries: list[Entry]) -> Iterator[Finding]:
     """Entries that are the same directory as an earlier one, by whatever name."""
     first: dict[tuple[int, int], Entry] = {}
-    again: list[Entry] = []
+    pairs: list[tuple[Entry, Entry]] = []
     for entry in entries:
-        if entry.identity is not None and first.setdefault(entry.identity, entry) is not entry:
-            again.append(entry)
-    for origin, of_it in _by_origin(again):
-        told = f"{count(len(of_it), 'entry is', 'entries are')} the same directory as one before"
-        places = [_sameness(entry, first) for entry in of_it]
+        if entry.identity is not None:
+            former = first.setdefault(entry.identity, entry)
+            if former is not entry and not (former.is_own and entry.is_own):
+                # Of two, the one that can be taken out.
+                pairs.append((former, entry) if entry.is_own else (entry, former))
+    for origin, of_it in _by_origin([one for one, _ in pairs]):
+        told = f"{count(len(of_it), 'entry is', 'entries are')} the same directory as another"
+        places = [_sameness(*pair) for pair in pairs if pair[0].origin == origin]
         yield to_do("twice", told, _take_out(origin), places)
 
 
-def _sameness(entry: Entry, first: dict[tuple[int, int], Entry]) -> str:
-    former = first[entry.identity] if entry.identity else entry
-    return entry.path if former.path == entry.path else f"{entry.path} is {former.path}"
+def _sameness(one: Entry, other: Entry) -> str:
+    return one.path if one.path == other.path else f"{one.path} is {other.path}"
 
 
 def _relative(entries: list[Entry]) -> Iterator[Finding]:
@@ -294,7 +298,7 @@ def _bytecode(entries: list[Entry]) -> Iterator[Finding]:
 
 
 def _compile(directory: str) -> str:
-    command = f"python -m compileall -q {directory}"
+    command = f"python -m compileall -q {shlex.quote(directory)}"
     if not os.access(directory, os.W_OK):
         return f"every process compiles them again; as the directory's owner: {command}"
     if sys.dont_write_bytecode:

@@ -141,6 +141,14 @@ def test_the_same_directory_twice(shared_venv: Venv, module: Path, tmp_path: Pat
     assert one(told, "twice")["places"] == [f"{link} is {module}"]
 
 
+def test_of_the_interpreters_own_the_other_is_to_go(shared_venv: Venv, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(shared_venv.site, target_is_directory=True)
+    told = one(doctor(shared_venv, on_path(link)), "twice")
+    assert told["places"] == [f"{link} is {shared_venv.site}"]
+    assert told["remedy"] == "take it out of PYTHONPATH"
+
+
 def test_what_a_pth_file_adds_is_taken_out_there(venv: Venv, tmp_path: Path, module: Path) -> None:
     (tmp_path / "void").mkdir()
     pth = venv.site / "more.pth"
@@ -310,6 +318,8 @@ def test_census_judges_each_header(tmp_path: Path) -> None:
     (package / "circle").symlink_to(tmp_path, target_is_directory=True)
     assert _compiled.count(str(tmp_path), 60) == (4, 3, True)
     assert _compiled.count(str(tmp_path), -1) == (0, 0, False)
+    (tmp_path / "void").mkdir()
+    assert _compiled.count(str(tmp_path / "void"), -1) == (0, 0, False)
 
 
 def test_mountinfo_is_read_as_the_manual_says(
