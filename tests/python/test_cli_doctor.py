@@ -149,6 +149,16 @@ def test_of_the_interpreters_own_the_other_is_to_go(shared_venv: Venv, tmp_path:
     assert told["remedy"] == "take it out of PYTHONPATH"
 
 
+def test_what_the_interpreter_has_twice_is_its_own_affair() -> None:
+    own = [
+        _entries.Entry(path, "directory", _entries._OURSELVES, (1, 2))
+        for path in ("/lib", "/lib64")
+    ]
+    assert list(_doctor._twice(own)) == []
+    (finding,) = _doctor._twice([*own, own[0]._replace(path="/l", origin=None)])
+    assert finding["places"] == ["/l is /lib"]
+
+
 def test_what_a_pth_file_adds_is_taken_out_there(venv: Venv, tmp_path: Path, module: Path) -> None:
     (tmp_path / "void").mkdir()
     pth = venv.site / "more.pth"
