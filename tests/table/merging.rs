@@ -139,7 +139,7 @@ fn being_used_again_is_news_only_where_it_will_decide_something() {
     let again = |day, limit| merged(Some(&bytes), today(day, vec![used("/a")]), limit).is_some();
     assert!(again(17, size), "a week later, in a full table");
     assert!(!again(16, size) && !again(3, size), "too early");
-    assert!(!again(17, 2 * size), "half full");
+    assert!(!again(39, 2 * size) && again(40, 2 * size), "a month later, in one half full");
     assert!(merged(Some(&bytes), today(17, vec![used("/b")]), size).is_none(), "another directory");
 }
 

@@ -12,6 +12,8 @@ use super::{Key, Learnt, LearntDir, Plan, Shared};
 
 /// A later use is worth writing down only if it is this many days later.
 const STALE_DAYS: u32 = 7;
+/// This many days later it is worth it even where there is room, for those who want to be rid of what nobody uses.
+const DATED_DAYS: u32 = 30;
 
 /// Writes `old` with what was `learnt`, in at most `limit` bytes, to `out`. New facts replace old ones of the same
 /// directory or file; directories that nobody has used for longest go first, and what this process has used only if that
@@ -19,7 +21,8 @@ const STALE_DAYS: u32 = 7;
 /// equal output.
 ///
 /// False, with nothing written, if it would say nothing that `old` does not. That something was used again counts only
-/// if the table is more than half full and it was last used a week ago or longer: until then nothing is decided by it.
+/// if the table is more than half full and it was last used a week ago or longer, or a month ago: until then nothing is
+/// decided by it.
 ///
 /// # Errors
 ///
@@ -95,6 +98,6 @@ fn is_known(old: &Shared, dirs: &[LearntDir], plan: Option<&Plan>) -> bool {
 }
 
 fn is_stale(old: &Shared, dir: &LearntDir, today: u32, limit: u64) -> bool {
-    let used = |path| old.used_day(path).is_some_and(|day| today.saturating_sub(day) >= STALE_DAYS);
-    old.size() > limit / 2 && used(&dir.path)
+    let stale = if old.size() > limit / 2 { STALE_DAYS } else { DATED_DAYS };
+    old.used_day(&dir.path).is_some_and(|day| today.saturating_sub(day) >= stale)
 }
