@@ -35,6 +35,13 @@ _EPILOGS = {
     "cache verify": "example: python -m fastpath cache verify --files",
     "cache clear": "example: python -m fastpath cache clear --dry-run",
     "cache gc": "example: python -m fastpath cache gc --days 30",
+    "trace": (
+        "example: python -m fastpath trace -- python -c 'import json'\n"
+        "         python -m fastpath trace --compare --html page.html -- python manage.py check\n\n"
+        "exit codes: the command's own (128 and the signal's number for a signal), the first that "
+        "is\nnot 0 with --compare; 2 invalid arguments; 126 the command cannot be run; 127 there "
+        "is none"
+    ),
     "run": (
         "example: python -m fastpath run --backend threads manage.py check\n"
         "         python -m fastpath run --times --json times.json -m http.server --help\n\n"
@@ -94,6 +101,13 @@ _DESCRIPTIONS = {
         "and from the others directories that are gone or that no process has used for long. The "
         "day of last use is written down a month later at the latest."
     ),
+    "trace": (
+        "Run a command under strace, children and threads too, and tell at its end, on standard "
+        "error, what it asked of the filesystem: by kind of call, by phase of the start, by "
+        "directory, and a histogram of how long calls took. The counts are exact; the times are "
+        "inflated by strace. --compare runs it twice; --html runs it once more for each, silently "
+        "and without strace, for the times of imports."
+    ),
     "run": (
         "Run one program under fastpath, as `python` would run it, with nothing installed in the "
         "environment. Its child processes are not under fastpath; `enable` is for that. With "
@@ -104,7 +118,13 @@ _DESCRIPTIONS = {
 
 def main(arguments: list[str]) -> int:
     """Parse the arguments, do what they ask, return the exit code."""
-    options = parser().parse_args(arguments)
+    arguments, program = _split(arguments)
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.command == "trace":
+        if not program or options.words:
+            top.error("trace: the command to run stands behind --, as: trace -- python app.py")
+        options.words = program
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold any byte
     try:
@@ -117,6 +137,14 @@ def main(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     return code
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Take the command of ``trace`` off, which argparse would find options of ours in."""
+    if arguments[:1] != ["trace"] or "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -137,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     _add_json(explain)
     _add_json(_command(commands, "doctor", "what slows imports here, and what to do about it"))
     _add_cache(_command(commands, "cache", "what processes have learnt for each other"))
+    _add_trace(_command(commands, "trace", "what a command asks of the filesystem, by strace"))
     _add_run(_command(commands, "run", "one program under fastpath, nothing installed"))
     return top
 
@@ -144,7 +173,7 @@ def parser() -> argparse.ArgumentParser:
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
 ) -> argparse.ArgumentParser:
-    epilog = _EPILOGS[name] if name == "run" else f"{_EPILOGS[name]}\n\n{_CODES}"
+    epilog = _EPILOGS[name] if name in ("run", "trace") else f"{_EPILOGS[name]}\n\n{_CODES}"
     return commands.add_parser(
         name.rsplit(maxsplit=1)[-1],
         help=summary,
@@ -233,6 +262,23 @@ def _days(text: str) -> int:
     if number < 0:
         raise ValueError
     return number
+
+
+def _add_trace(command: argparse.ArgumentParser) -> None:
+    command.usage = (
+        "python -m fastpath trace [--compare] [--save FILE] [--html FILE]\n"
+        "                                [--json FILE] -- COMMAND [ARGUMENT ...]"
+    )
+    command.add_argument(
+        "--compare", action="store_true", help="stock (FASTPATH=0) and fastpath side by side"
+    )
+    for option, what in (
+        ("--save", "write the calls there, to be replayed: a recording, of stock with --compare"),
+        ("--html", "write a page: histogram, timeline, flame graph of the imports"),
+        ("--json", "write everything there, for programs"),
+    ):
+        command.add_argument(option, type=Path, metavar="FILE", help=what)
+    command.add_argument("words", nargs="*", metavar="COMMAND", help="what to run, behind --")
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -359,6 +405,14 @@ def _print_removed(changes: list[_cache.Change], options: argparse.Namespace) ->
     return REFUSED if any(change["change"] == "busy" for change in changes) else 0
 
 
+def _run_trace(options: argparse.Namespace) -> int:
+    from fastpath import _trace
+
+    return _trace.main(
+        _trace.Asked(options.words, options.save, options.html, options.json, options.compare)
+    )
+
+
 _ACTIONS = {
     "info": _cache_info,
     "list": _cache_list,
@@ -373,4 +427,5 @@ _HANDLERS = {
     "explain": _run_explain,
     "doctor": _run_doctor,
     "cache": _run_cache,
+    "trace": _run_trace,
 }

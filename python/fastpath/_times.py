@@ -42,11 +42,22 @@ _WITHOUT_CODE = ("namespace", "found", "not found")
 class Module:
     """One module's account, in nanoseconds; a module imported again adds to it."""
 
-    __slots__ = ("cumulative", "execute", "find", "loaded", "name", "read", "stat", "unmarshal")
+    __slots__ = (
+        "cumulative",
+        "execute",
+        "find",
+        "loaded",
+        "name",
+        "parent",
+        "read",
+        "stat",
+        "unmarshal",
+    )
 
-    def __init__(self, name: str) -> None:
-        """Open the account of the module of this full name."""
+    def __init__(self, name: str, parent: str | None = None) -> None:
+        """Open the account of the module of this full name, first imported by ``parent``."""
         self.name = name
+        self.parent = parent
         self.loaded: _Loaded = "not found"
         self.cumulative = self.find = self.stat = self.read = self.unmarshal = self.execute = 0
 
@@ -116,8 +127,12 @@ class Times:
         thread = self._thread
         # A call without its argument is an error, which is the wrapped method's to raise.
         name = str(named(args[1] if len(args) > 1 else next(iter(kwargs.values()), "?")))
-        module = self.modules.setdefault(name, Module(name))
-        span = _Span(module, thread.spans[-1] if thread.spans else None, now - thread.rested)
+        outer = thread.spans[-1] if thread.spans else None
+        module = self.modules.get(name)
+        if module is None:
+            parent = None if outer is None else outer.module.name
+            module = self.modules.setdefault(name, Module(name, parent))
+        span = _Span(module, outer, now - thread.rested)
         thread.spans.append(span)
         self._rest(now)
         return span

@@ -127,7 +127,9 @@ def as_json(modules: list[Module], ahead: dict[str, int], *, stock: bool) -> dic
     return {
         "version": fastpath.__version__,
         "stock": stock,
-        "modules": [{"name": m.name, "loaded": m.loaded, **costs([m])} for m in modules],
+        "modules": [
+            {"name": m.name, "parent": m.parent, "loaded": m.loaded, **costs([m])} for m in modules
+        ],
         "totals": totals,
         "ahead": ahead,
     }

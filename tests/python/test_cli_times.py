@@ -91,6 +91,14 @@ def test_each_module_is_charged_with_its_own(shared_venv: Venv, place: Path) -> 
         "portion": "namespace",
         "nosuch": "not found",
     }
+    parents = {name: module["parent"] for name, module in modules.items()}
+    assert parents == {
+        "pack": None,
+        "pack.inner": "pack",
+        "leaf": "pack.inner",
+        "portion": None,
+        "nosuch": None,
+    }
     # Who sleeps is known: 10 ms in leaf, 20 in pack.inner, which imports it, none in pack.
     assert modules["leaf"]["execute_ms"] >= 10
     assert modules["pack.inner"]["execute_ms"] >= 20
@@ -118,7 +126,7 @@ def test_stock(shared_venv: Venv, place: Path) -> None:
     assert told["stock"] is True
     leaf = by_name(told)["leaf"]
     keys = {"self_ms", "cumulative_ms", "find_ms", "load_ms", "execute_ms"}
-    assert set(leaf) == {"name", "loaded", *keys}
+    assert set(leaf) == {"name", "parent", "loaded", *keys}
     assert leaf["self_ms"] == pytest.approx(leaf["find_ms"] + leaf["load_ms"] + leaf["execute_ms"])
     title, head, *_ = result.stderr.splitlines()
     assert title == "fastpath: import time in ms, found and loaded by stock importlib"

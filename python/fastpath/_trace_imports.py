@@ -1,0 +1,148 @@
+"""The import tree of a command: what ``run --times`` tells, in a run of its own without strace.
+
+strace makes imports slower by what they ask of the filesystem, so their times come from another
+run. That is possible where the command is a Python that has fastpath: ``python ... PROGRAM``
+becomes ``python ... -m fastpath run --times --json FILE PROGRAM``, and a script whose first line
+names a Python is one. Used by ``_trace``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastpath import _trace_strace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PYTHON = re.compile(r"(?:.*/)?python[0-9.]*t?")
+# Python's own options that take a value, and those behind which the program stands.
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+
+
+class Node(NamedTuple):
+    """One module of the tree, in milliseconds."""
+
+    name: str
+    loaded: str
+    parts: dict[str, float]
+    """find, stat, read, unmarshal, execute; on stock, where it is all one, find, load, execute."""
+    children: list[Node]
+
+    @property
+    def own(self) -> float:
+        """The module's time without what it imported."""
+        return sum(self.parts.values())
+
+    @property
+    def inclusive(self) -> float:
+        """With what it imported."""
+        return self.own + sum(child.inclusive for child in self.children)
+
+
+class Command(NamedTuple):
+    """A command that is a Python: the interpreter with its options, and what it runs."""
+
+    interpreter: list[str]
+    program: list[str]
+
+    def under_fastpath(self, *options: str) -> list[str]:
+        """Return the command that runs the same program by ``python -m fastpath run``."""
+        return [*self.interpreter, "-m", "fastpath", "run", *options, *self.program]
+
+
+def python_command(words: Sequence[str], path: str) -> Command | None:
+    """Split a command at its program; ``path`` is what words[0] is found at. None: no Python."""
+    if not _PYTHON.fullmatch(words[0]):
+        interpreter = _interpreter_of(path)
+        return None if interpreter is None else Command(interpreter, [path, *words[1:]])
+    rest = list(words[1:])
+    interpreter = [words[0]]
+    while rest:
+        word = rest[0]
+        if word in ("-m", "-c") or not word.startswith("-"):
+            return Command(interpreter, rest)
+        if word == "-" or "c" in word[1:2] or "m" in word[1:2]:
+            break  # the program comes from standard input, or -cCODE: too clever for us
+        taken = 2 if word in _WITH_VALUE else 1
+        interpreter += rest[:taken]
+        del rest[:taken]
+    return None
+
+
+def _interpreter_of(path: str) -> list[str] | None:
+    """Return the words behind ``#!`` if they are a Python (execve(2), "Interpreter scripts")."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  # one read
+            first = file.read(256)
+    except OSError:
+        return None
+    if not first.startswith(b"#!"):
+        return None
+    words = os.fsdecode(first[2:].partition(b"\n")[0]).split(maxsplit=1)
+    if words and os.path.basename(words[0]) == "env" and len(words) == 2:  # noqa: PTH119
+        words = words[1].split()
+    return words if words and _PYTHON.fullmatch(words[0]) else None
+
+
+def has_fastpath(command: Command, env: Mapping[str, str]) -> tuple[bool, bool]:
+    """Whether the interpreter of a command can import fastpath, and whether it starts with it."""
+    code = (
+        "import sys; native = sys.modules.get('fastpath._native'); import fastpath; "
+        "print(native is not None and native.is_installed())"
+    )
+    try:
+        asked = subprocess.run(
+            [*command.interpreter, "-c", code], env=env, capture_output=True, check=False
+        )
+    except OSError:
+        return False, False
+    return asked.returncode == 0, asked.stdout == b"True\n"
+
+
+def tree(command: Command, env: Mapping[str, str], *, stock: bool) -> list[Node]:
+    """Run the command once more, silently, and return the modules that its program imported."""
+    with tempfile.TemporaryDirectory(prefix="fastpath-trace-") as directory:
+        told = Path(directory, "times.json")
+        options = ["--times", *(["--stock"] if stock else []), "--json", str(told)]
+        words = command.under_fastpath(*options)
+        with subprocess.Popen(
+            words,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as child:
+            _trace_strace.wait(child)
+        try:
+            return nodes(json.loads(told.read_text(encoding="utf-8"))["modules"])
+        except (OSError, ValueError, KeyError):
+            return []  # the process has ended in a way that tells nothing
+
+
+def nodes(modules: Sequence[Mapping[str, Any]]) -> list[Node]:
+    """Make the tree of what ``run --times --json`` has written; the costliest first."""
+    made = {
+        str(module["name"]): Node(str(module["name"]), str(module["loaded"]), _parts(module), [])
+        for module in modules
+    }
+    roots = []
+    for module in modules:
+        node = made[str(module["name"])]
+        parent = made.get(str(module["parent"])) if module["parent"] is not None else None
+        if parent is None or parent is node:
+            roots.append(node)
+        else:
+            parent.children.append(node)
+    return roots
+
+
+def _parts(module: Mapping[str, Any]) -> dict[str, float]:
+    whole = ("load",) if "read_ms" not in module else ("stat", "read", "unmarshal")
+    return {part: float(module[f"{part}_ms"]) for part in ("find", *whole, "execute")}
