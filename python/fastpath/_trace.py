@@ -61,21 +61,23 @@ def main(asked: Asked) -> int:
     """Trace a command, tell what it asked, and return its exit code (see docs/lab.md)."""
     path = _found(asked.words)
     _check_files(asked)
+    strace = _trace_strace.find()
     command = _trace_imports.python_command(asked.words, path)
     has, starts = (False, False)
-    if command is not None:
+    # Only where it matters, as this starts an interpreter, which may learn from it.
+    if command is not None and (asked.compare or asked.html or isinstance(strace, str)):
         has, starts = _trace_imports.has_fastpath(command, os.environ)
     ways = _ways(asked, command, has=has, starts=starts)
-    strace = _trace_strace.find()
     if isinstance(strace, str):
         return _without(strace, ways, asked, command if has else None)
+    named = [path, *asked.words[1:]] if command is None else command.program
     runs: list[Counts] = []
     for way in ways:
         ran = _trace_strace.run(strace, way.words, way.env)
         cwd = os.getcwd()  # noqa: PTH109  # a string is what is asked for
         pythonpath = way.env.get("PYTHONPATH", "")
         calls = list(_trace_calls.resolved(ran.parsed.calls, cwd))
-        phases = _trace_phases.phases(calls, [path, *asked.words[1:]], cwd, pythonpath)
+        phases = _trace_phases.phases(calls, named, cwd, pythonpath)
         runs.append(_trace_count.counted(way.label, ran.code, ran.parsed, calls, phases))
         if way is ways[0]:
             _save(asked, calls)
@@ -86,6 +88,8 @@ def main(asked: Asked) -> int:
             "\nfastpath is not enabled in this environment, so the command ran by `python -m "
             "fastpath run`,\nwhose own calls (importing fastpath, runpy) are counted with it"
         )
+    if asked.html is not None and not has:
+        _say("\nno import tree: the command is not a Python that has fastpath and names a program")
     for label, roots in trees.items():
         _say("\n" + _trace_text.render_tree(roots, label))
     _write_told(asked, runs, trees)

@@ -84,7 +84,13 @@ def _traced(runs: Sequence[Counts]) -> Iterator[str]:
     most = max(max(run.histogram, default=0) for run in runs)
     for run in runs:
         yield f"<p>{escape(run.label)}</p>{_histogram(run, most)}"
-    yield "<h2>Timeline</h2><p>Calls that began in each piece of the run; ENOENT is dark.</p>"
+    yield "<h2>Timeline</h2><p>Calls that began in each piece of the run; ENOENT is dark."
+    yield from (
+        f' <span style="background:{_colour(name)}">&nbsp;{escape(_printable(name))}&nbsp;</span>'
+        for name in dict.fromkeys(band.phase for run in runs for band in run.bands)
+        if name
+    )
+    yield "</p>"
     for run in runs:
         yield f"<p>{escape(run.label)}, {run.wall * 1e3:.0f} ms under strace</p>{_timeline(run)}"
     for title in ("kinds", "phases", "directories"):
@@ -133,7 +139,7 @@ def _svg(height: int, label: str, inside: str) -> str:
 
 
 def _table(rows: Sequence[Row], total: Row) -> str:
-    lines = ["<table><tr><th>calls<th>ENOENT<th>ms<th>share<th></tr>"]
+    lines = ["<table><tr><th>calls<th>ENOENT<th>ms<th>of time<th></tr>"]
     for row in [*rows[:_ROWS], total]:
         share = 100 * row.seconds / total.seconds if total.seconds else 0
         lines.append(
@@ -159,6 +165,27 @@ def _flame(label: str, roots: Sequence[Node]) -> Iterator[str]:
     yield f'<div class="flame" style="height:{depth * _HEIGHT + _HEIGHT}px">'
     yield from (frame for _, frame in frames)
     yield "</div>"
+    yield f"<p>The {_ROWS} slowest modules by their own time, in ms:</p>"
+    yield _modules(roots)
+
+
+def _modules(roots: Sequence[Node]) -> str:
+    everyone = sorted(_walk(roots), key=lambda node: -node.own)[:_ROWS]
+    parts = list(everyone[0].parts) if everyone else []
+    head = "".join(f"<th>{title}" for title in ("with imports", "self", *parts, ""))
+    lines = [f"<table><tr>{head}</tr>"]
+    for node in everyone:
+        costs = (node.inclusive, node.own, *node.parts.values())
+        cells = "".join(f"<td>{cost:.3f}" for cost in costs)
+        lines.append(f"<tr>{cells}<td>{escape(_printable(node.name))}</tr>")
+    lines.append("</table>")
+    return "\n".join(lines)
+
+
+def _walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        yield from _walk(node.children)
 
 
 def _frames(
@@ -190,6 +217,10 @@ def _printable(text: str) -> str:
 
 def _colour(name: str) -> str:
     """Return a light colour that is the same for a name in every page."""
-    hue = zlib.crc32(name.partition(".")[0].encode("utf-8", "replace")) % 360 / 360
+    hue = (
+        zlib.crc32(name.partition(".")[0].removeprefix("import ").encode("utf-8", "replace"))
+        % 360
+        / 360
+    )
     red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(hue, 0.75, 0.6))
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -58,7 +58,11 @@ class Command(NamedTuple):
 
 
 def python_command(words: Sequence[str], path: str) -> Command | None:
-    """Split a command at its program; ``path`` is what words[0] is found at. None: no Python."""
+    """Split a command at its program; ``path`` is what words[0] is found at.
+
+    None where it is no Python, or one without a program, or one that is told by options that run
+    together, as in ``-Imjson``.
+    """
     if not _PYTHON.fullmatch(words[0]):
         interpreter = _interpreter_of(path)
         return None if interpreter is None else Command(interpreter, [path, *words[1:]])
@@ -68,8 +72,8 @@ def python_command(words: Sequence[str], path: str) -> Command | None:
         word = rest[0]
         if word in ("-m", "-c") or not word.startswith("-"):
             return Command(interpreter, rest)
-        if word == "-" or "c" in word[1:2] or "m" in word[1:2]:
-            break  # the program comes from standard input, or -cCODE: too clever for us
+        if word == "-" or (word[1] not in "-WX" and set(word) & {"c", "m"}):
+            break  # the program comes from standard input, or as in -Imjson: too clever for us
         taken = 2 if word in _WITH_VALUE else 1
         interpreter += rest[:taken]
         del rest[:taken]

@@ -3,8 +3,8 @@ r"""Which part of an interpreter's start each call of a trace belongs to.
 The phases of the first process that is a Python, told by what it asks for:
 
 - ``loader``: ld.so(8) looks for shared objects, up to the first question about anything else;
-- ``interpreter``: from there until the standard streams have been looked at, which CPython does
-  just before ``site`` (``init_interp_main`` in Python/pylifecycle.c);
+- ``interpreter``: from there until standard error has been looked at, which CPython does just
+  before ``site`` (``init_interp_main`` in Python/pylifecycle.c);
 - ``site``: until the program is named, or the directory it was started in, which is the first
   path entry of ``-c`` and ``-m``;
 - ``import NAME``: calls on files of that top-level module or package; the stats and listings of
@@ -34,7 +34,7 @@ _PYTHON = re.compile(r"/(?:encodings(?:/|$)|pyvenv\.cfg$|python3\d+\.zip$)")
 _SHARED_OBJECT = re.compile(r"(?:.*\.so(?:\.[^/]*)?|ld\.so\.[a-z]+)")
 _ROOT = re.compile(r"(.*/(?:site-packages|dist-packages|lib-dynload|python3\.\d+))(?:/(.*))?")
 _CODE = (".py", ".pyc", ".so")
-_STREAMS = (0, 1, 2)
+_LAST_STREAM = 2  # stdin, stdout, stderr: in this order (init_sys_streams)
 _ASKS_OF_STREAM = ("fstat", "lseek", "ioctl", "fcntl")
 
 
@@ -49,11 +49,16 @@ def main_process(calls: Sequence[FileCall]) -> Process | None:
 def phases(
     calls: Sequence[FileCall], words: Sequence[str], cwd: str, pythonpath: str = ""
 ) -> list[str]:
-    """Return the phase of every call. ``words`` are the command's, run in ``cwd``."""
+    """Return the phase of every call.
+
+    ``words`` name the program, with its arguments; the command was run in ``cwd``, with
+    ``pythonpath`` as PYTHONPATH.
+    """
     python = main_process(calls)
     if python is None:
         return [PROGRAM if call.process.is_first else OTHERS for call in calls]
-    start = _Start({os.path.join(cwd, word) for word in words}, cwd)  # noqa: PTH118
+    named = {os.path.join(cwd, word) for word in words}  # noqa: PTH118  # paths as asked
+    start = _Start(named, cwd)
     roots = [cwd, *pythonpath.split(":"), *(os.path.dirname(word) for word in words)]  # noqa: PTH120
     imports = _Imports([os.path.join(cwd, root) for root in roots], calls)  # noqa: PTH118
     told: list[str] = []
@@ -61,7 +66,7 @@ def phases(
         phase = OTHERS
         if call.process is python:
             phase = start.phase_of(call)
-            if phase == PROGRAM:
+            if phase == PROGRAM and call.path not in named:
                 phase = imports.phase_of(call, index, told)
         told.append(phase)
     return told
@@ -75,16 +80,16 @@ class _Start:
         self._cwd = cwd
         self._phase = LOADER
         self._missed = ""
-        self._saw_streams = False
+        self._saw_stream = False
 
     def phase_of(self, call: FileCall) -> str:
         is_question = call.path is not None and call.descriptor is None
         if self._phase == LOADER and is_question and not self._asked_by_loader(call):
             self._phase = INTERPRETER
         if self._phase == INTERPRETER:
-            if call.descriptor in _STREAMS and call.kind in _ASKS_OF_STREAM:
-                self._saw_streams = True
-            elif self._saw_streams and is_question:
+            if call.descriptor == _LAST_STREAM and call.kind in _ASKS_OF_STREAM:
+                self._saw_stream = True
+            elif self._saw_stream and is_question:
                 self._phase = SITE
         if self._phase == SITE and (call.kind == "getcwd" or self._is_program(call)):
             self._phase = PROGRAM

@@ -26,7 +26,7 @@ _WIDTH = 40
 def render(runs: Sequence[Counts]) -> str:
     """Return the whole text about one or two runs of a command."""
     parts = [
-        "\n".join([*map(_summary, runs), HONEST]),
+        "\n".join([*map(_summary, runs), *_difference(runs), HONEST]),
         _table("by kind", runs, [run.kinds for run in runs]),
         _table("by phase of the start", runs, [run.phases for run in runs]),
         _table("by directory", runs, [run.directories for run in runs]),
@@ -73,6 +73,16 @@ def _summary(run: Counts) -> str:
     return told
 
 
+def _difference(runs: Sequence[Counts]) -> list[str]:
+    if len(runs) != 2 or not runs[0].total.calls:
+        return []
+    before, after = (run.total.calls for run in runs)
+    return [
+        f"{runs[1].label} against {runs[0].label}: {after - before:+,} calls "
+        f"({100 * (after - before) / before:+.0f} %)"
+    ]
+
+
 def _table(title: str, runs: Sequence[Counts], rows: Sequence[Sequence[Row]]) -> str:
     names = list(dict.fromkeys(row.name for run in rows for row in run))
     if len(runs) > 1 and title != "by phase of the start":
@@ -100,7 +110,7 @@ def _shown(names: list[str], title: str) -> list[str]:
 
 
 def _head(run: Counts, of: int) -> list[str]:
-    return [run.label if of > 1 else "calls", "ENOENT", "ms", "share"]
+    return [run.label if of > 1 else "calls", "ENOENT", "ms", "of time"]
 
 
 def _cells(name: str, runs: Sequence[Counts], rows: Sequence[Sequence[Row]]) -> list[str]:

@@ -158,7 +158,7 @@ class _Page(HTMLParser):
 @pytest.mark.usefixtures("strace")
 def test_the_page_is_whole(shared_venv: Venv, place: Path) -> None:
     page = place / "page.html"
-    command = [shared_venv.python.path, place / "app.py", "<script>"]
+    command: list[str | Path] = [shared_venv.python.path, place / "app.py", "<script>"]
     both = told(shared_venv, place, "--compare", "--html", page, "--", *command)
     text = page.read_text()
     read = _Page()
@@ -202,7 +202,7 @@ def test_without_strace(
 ) -> None:
     env = no_strace(tmp_path, script)
     page, file = place / "page.html", place / "told.json"
-    command = [shared_venv.python.path, "-c", "import json, sys; sys.exit(7)"]
+    command: list[str | Path] = [shared_venv.python.path, "-c", "import json, sys; sys.exit(7)"]
     result = trace(shared_venv, "--html", page, "--json", file, "--", *command, env=env)
     assert result.returncode == 7
     assert result.stderr.splitlines()[0] == f"fastpath: trace: {said}"
