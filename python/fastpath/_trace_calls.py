@@ -27,6 +27,10 @@ _FD = re.compile(r"(\d+)(?:<([^<>]*)>)?")
 _MODE = re.compile(r"stx?_mode=S_IF([A-Z]+)\b")
 _LETTERS = {"REG": "f", "DIR": "d", "LNK": "l"}
 _FORKS = frozenset(("clone", "clone3", "fork", "vfork"))
+# They wait for whatever comes, and would drown the rest in their time.
+_WAITS = frozenset(
+    ("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2")
+)
 _STATS = frozenset(("newfstatat", "fstatat64", "statx"))
 _NAMES = {
     "getdents64": "getdents",
@@ -83,7 +87,7 @@ def resolved(calls: Iterable[_trace_parse.Call], cwd: str) -> Iterator[FileCall]
         if call.name in _FORKS:
             _fork(call, process, processes)
             continue
-        if _is_memory(call):
+        if _is_memory(call) or call.name in _WAITS:
             continue
         path, descriptor = _path(call, process)
         if call.name == "execve" and call.error is None:

@@ -12,7 +12,7 @@ import zlib
 from html import escape
 from typing import TYPE_CHECKING
 
-from fastpath._trace_text import HONEST, bucket
+from fastpath._trace_text import HONEST, bucket, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ document.querySelectorAll('.flame').forEach(function (flame) {
 
 def page(words: Sequence[str], runs: Sequence[Counts], trees: Mapping[str, Sequence[Node]]) -> str:
     """Return the whole page about a command."""
-    command = escape(shlex.join(words))
+    command = escape(printable(shlex.join(words)))
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -86,7 +86,7 @@ def _traced(runs: Sequence[Counts]) -> Iterator[str]:
         yield f"<p>{escape(run.label)}</p>{_histogram(run, most)}"
     yield "<h2>Timeline</h2><p>Calls that began in each piece of the run; ENOENT is dark."
     yield from (
-        f' <span style="background:{_colour(name)}">&nbsp;{escape(_printable(name))}&nbsp;</span>'
+        f' <span style="background:{_colour(name)}">&nbsp;{escape(printable(name))}&nbsp;</span>'
         for name in dict.fromkeys(band.phase for run in runs for band in run.bands)
         if name
     )
@@ -144,7 +144,7 @@ def _table(rows: Sequence[Row], total: Row) -> str:
         share = 100 * row.seconds / total.seconds if total.seconds else 0
         lines.append(
             f"<tr><td>{row.calls:,}<td>{row.enoent:,}<td>{row.seconds * 1e3:.2f}"
-            f"<td>{share:.0f} %<td>{escape(_printable(row.name))}</tr>"
+            f"<td>{share:.0f} %<td>{escape(printable(row.name))}</tr>"
         )
     lines.append("</table>")
     if len(rows) > _ROWS:
@@ -177,7 +177,7 @@ def _modules(roots: Sequence[Node]) -> str:
     for node in everyone:
         costs = (node.inclusive, node.own, *node.parts.values())
         cells = "".join(f"<td>{cost:.3f}" for cost in costs)
-        lines.append(f"<tr>{cells}<td>{escape(_printable(node.name))}</tr>")
+        lines.append(f"<tr>{cells}<td>{escape(printable(node.name))}</tr>")
     lines.append("</table>")
     return "\n".join(lines)
 
@@ -203,16 +203,12 @@ def _frames(
         )
         yield (
             row,
-            f'<div data-x="{left:.6f}" data-w="{width:.6f}" title="{escape(_printable(title))}" '
+            f'<div data-x="{left:.6f}" data-w="{width:.6f}" title="{escape(printable(title))}" '
             f'style="left:{left * 100:.4f}%;width:{width * 100:.4f}%;top:{row * _HEIGHT}px;'
-            f'background:{_colour(node.name)}">{escape(_printable(node.name))}</div>',
+            f'background:{_colour(node.name)}">{escape(printable(node.name))}</div>',
         )
         yield from _frames(node.children, left, row + 1, whole)
         left += width
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _colour(name: str) -> str:

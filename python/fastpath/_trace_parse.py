@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _LINE = re.compile(r"(?:(\d+) +)?(\d+\.\d+) (.*)")
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
-_BEGUN = re.compile(r"(\w+)\((.*)<unfinished \.\.\.>$", re.DOTALL)
+# execve(2) in a thread that is not the first gives it the first one's id.
+_BEGUN = re.compile(r"(\w+)\((.*)<(?:unfinished|pid changed to (\d+)) \.\.\.>$", re.DOTALL)
 # Strings and the paths that -y adds in <> may hold ") = " themselves, so they are skipped whole.
 _CALL = re.compile(
     r"(\w+)\(((?:\"(?:[^\"\\]|\\.)*\"|<[^<>]*>|[^\"<)]|\)(?! += ))*)\) += (.*)", re.DOTALL
@@ -80,7 +81,7 @@ def parse(lines: Iterable[str]) -> Parsed:
         elif rest.startswith("+++ "):
             exits += 1
         elif half := _BEGUN.match(rest):
-            begun[thread] = _Begun(began, half[1], half[2])
+            begun[int(half[3] or thread)] = _Begun(began, half[1], half[2])
         elif (call := _whole(thread, began, rest, begun)) is not None:
             calls.append(call)
         else:

@@ -92,7 +92,7 @@ def _table(title: str, runs: Sequence[Counts], rows: Sequence[Sequence[Row]]) ->
     head = [*(f"{word}" for run in runs for word in _head(run, len(runs))), title]
     lines = [head]
     for name in shown:
-        lines.append([*_cells(name, runs, rows), name])
+        lines.append([*_cells(name, runs, rows), printable(name)])
     lines.append([*(cell for run in runs for cell in _row_cells(run.total, run.total)), "total"])
     text = table(lines, frozenset(range(len(head) - 1)))
     if len(names) > len(shown):
@@ -144,6 +144,11 @@ def bucket(place: int) -> str:
     if us >= 1_000_000:
         return f"< {us / 1e6:.0f} s"
     return f"< {us / 1e3:.0f} ms" if us >= 1000 else f"< {us} us"
+
+
+def printable(text: str) -> str:
+    """Return a path so that it stays on its line and gives the terminal no orders."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _histogram(run: Counts, *, named: bool) -> str:

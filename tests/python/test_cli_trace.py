@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support import Result, Venv, need
+from support import Python, Result, Venv, make_venv, need
 
 PROGRAM = "import pack\nopen('/nosuch-data') if 'data' in __import__('sys').argv else None\n"
 
@@ -88,6 +88,42 @@ def test_an_import_is_the_program_s(shared_venv: Venv, place: Path, way: str) ->
     assert phases["import pack"] > 3
     assert phases["import leaf"] > 3
     assert phases["site"] > 3
+
+
+@pytest.mark.usefixtures("strace")
+def test_the_phases_of_every_python(each_python: Python, tmp_path: Path, place: Path) -> None:
+    venv = make_venv(tmp_path / "venv", each_python)
+    (run,) = told(venv, place, "--", venv.python.path, place / "app.py")["runs"]
+    names = [row["name"] for row in run["phases"]]
+    assert names[:3] == ["loader", "interpreter", "site"]
+    assert {"import pack", "import leaf"} <= set(names)
+    # Whatever an interpreter needs before site is the interpreter's.
+    assert {"import encodings", "import site", "import io"}.isdisjoint(names)
+
+
+@pytest.mark.usefixtures("strace")
+def test_calls_of_threads_and_children_are_counted_exactly(shared_venv: Venv, place: Path) -> None:
+    code = (
+        "import os, threading\n"
+        f"def ask(): [os.path.exists('{place}/void/%d\\n\\udcff' % n) for n in range(50)]\n"
+        "threads = [threading.Thread(target=ask) for _ in range(4)]\n"
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "if not os.fork(): ask(); os._exit(0)\n"
+        "os.wait()\n"
+    )
+    (run,) = told(shared_venv, place, "--", shared_venv.python.path, "-c", code)["runs"]
+    void = row(run["directories"], f"{place}/void")
+    assert (void["calls"], void["enoent"]) == (250, 250)
+    assert row(run["phases"], "other processes")["enoent"] == 50
+    assert (run["threads"], run["lines_not_understood"]) == (6, 0)
+
+
+@pytest.mark.usefixtures("strace")
+def test_a_path_gives_the_terminal_no_orders(shared_venv: Venv) -> None:
+    code = "import os; [os.path.exists('/nosuch\\x1b[31m\\n/x') for _ in range(500)]"
+    result = trace(shared_venv, "--", shared_venv.python.path, "-c", code)
+    assert r"/nosuch\x1b[31m\n" in result.stderr
+    assert "\x1b" not in result.stderr
 
 
 @pytest.mark.usefixtures("strace")

@@ -120,8 +120,21 @@ def test_kinds_paths_answers(line: str, kind: str, path: str | None, answer: str
     assert (call.kind, call.path, call.answer) == (kind, path, answer)
 
 
-def test_memory_and_forks_are_no_calls_on_files() -> None:
+def test_another_program_from_another_thread() -> None:
+    told = calls(
+        "7 1.0 clone3({flags=CLONE_VM|CLONE_THREAD, exit_signal=0}, 88) = 8 <0.000001>\n"
+        '8 1.1 execve("/bin/python3", [...], 0x7ffc /* 35 vars */ <pid changed to 7 ...>\n'
+        "7 1.2 +++ superseded by execve in pid 8 +++\n"
+        "7 1.3 <... execve resumed>) = 0 <0.001047>\n"
+        '7 1.4 stat("a", 0x7) = -1 ENOENT (No such file or directory) <0.000001>\n'
+    )
+    assert [call.process.program for call in told] == ["/bin/python3"] * 2
+    assert [(call.thread, call.kind) for call in told] == [(7, "execve"), (7, "stat")]
+
+
+def test_memory_forks_and_waiting_are_no_calls_on_files() -> None:
     text = (
+        "7 0.9 poll([{fd=3</p>, events=POLLIN}], 1, -1) = 1 <9.000001>\n"
         "7 1.0 mmap(NULL, 8, PROT_READ, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f <0.000001>\n"
         "7 1.1 vfork() = 8 <0.000001>\n"
     )
