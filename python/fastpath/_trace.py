@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 
 NOT_FOUND = 127  # as env(1) and POSIX's shell have it
 NOT_RUN = 126
+
+_BY_RUN = (
+    "fastpath is not enabled in this environment, so its side ran by `python -m fastpath run`, and "
+    "the calls\nof that itself (to import fastpath, runpy) are counted with it; after `python -m "
+    "fastpath enable` they are not there"
+)
 
 
 class Asked(NamedTuple):
@@ -79,15 +86,12 @@ def main(asked: Asked) -> int:
         calls = list(_trace_calls.resolved(ran.parsed.calls, cwd))
         phases = _trace_phases.phases(calls, named, cwd, pythonpath)
         runs.append(_trace_count.counted(way.label, ran.code, ran.parsed, calls, phases))
+        runs[-1].is_off = way.env.get("FASTPATH") == "0"
         if way is ways[0]:
             _save(asked, calls)
     trees = _trees(ways, command) if has and command is not None and asked.html else {}
-    _say(_trace_text.render(runs))
-    if asked.compare and not starts:
-        _say(
-            "\nfastpath is not enabled in this environment, so the command ran by `python -m "
-            "fastpath run`,\nwhose own calls (importing fastpath, runpy) are counted with it"
-        )
+    by_run = asked.compare and not starts
+    _say(_trace_text.render(runs, [_BY_RUN] if by_run else []))
     if asked.html is not None and not has:
         _say("\nno import tree: the command is not a Python that has fastpath and names a program")
     for label, roots in trees.items():
@@ -127,8 +131,15 @@ def _ways(asked: Asked, command: Command | None, *, has: bool, starts: bool) -> 
         raise Problem("trace: --compare needs a command that is a Python, as python app.py", USAGE)
     if not has:
         raise Problem(f"trace: --compare: {command.interpreter[0]} cannot import fastpath")
+    if starts and _ignores_environment(command):
+        raise Problem("trace: --compare: under -I or -E, FASTPATH=0 does not turn fastpath off")
     words = asked.words if starts else command.under_fastpath()
     return [_Way("stock", asked.words, stock, True), _Way("fastpath", words, env, False)]
+
+
+def _ignores_environment(command: Command) -> bool:
+    short = [word for word in command.interpreter[1:] if re.fullmatch(r"-[a-zA-Z]+", word)]
+    return any(set("IE") & set(word) for word in short if word[1] not in "WX")
 
 
 def _trees(ways: Sequence[_Way], command: Command) -> dict[str, list[Node]]:
@@ -185,6 +196,7 @@ def _run_json(run: Counts) -> dict[str, object]:
         "label": run.label,
         "exit_code": run.code,
         "fastpath_loaded": run.has_fastpath,
+        "fastpath_off": run.is_off,
         "processes": run.processes,
         "threads": run.threads,
         "signals": run.signals,

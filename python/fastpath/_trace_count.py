@@ -65,7 +65,10 @@ class Counts:
         self.processes = self.threads = self.uring = 0
         self.wall = 0.0
         self.bands: list[Band] = []
-        self.is_python = self.has_fastpath = False
+        self.is_python = False
+        self.has_fastpath = False
+        """Whether fastpath's native module was opened; FASTPATH=0 has it opened, and rest."""
+        self.is_off = False
 
 
 def counted(

@@ -91,7 +91,7 @@ class _Start:
                 self._saw_stream = True
             elif self._saw_stream and is_question:
                 self._phase = SITE
-        if self._phase == SITE and (call.kind == "getcwd" or self._is_program(call)):
+        if self._phase == SITE and self._is_program(call):
             self._phase = PROGRAM
         return self._phase
 

@@ -23,10 +23,10 @@ _SHOWN = 15
 _WIDTH = 40
 
 
-def render(runs: Sequence[Counts]) -> str:
-    """Return the whole text about one or two runs of a command."""
+def render(runs: Sequence[Counts], notes: Sequence[str] = ()) -> str:
+    """Return the whole text about one or two runs of a command, notes near its top."""
     parts = [
-        "\n".join([*map(_summary, runs), *_difference(runs), HONEST]),
+        "\n".join([*map(_summary, runs), *_difference(runs), *notes, HONEST]),
         _table("by kind", runs, [run.kinds for run in runs]),
         _table("by phase of the start", runs, [run.phases for run in runs]),
         _table("by directory", runs, [run.directories for run in runs]),
@@ -64,7 +64,8 @@ def _summary(run: Counts) -> str:
         f"{count(run.threads, 'thread', 'threads')}, exit code {run.code}"
     )
     if run.is_python:
-        told += "; " + ("fastpath was loaded" if run.has_fastpath else "fastpath was not loaded")
+        told += f"; fastpath was {'' if run.has_fastpath else 'not '}loaded"
+        told += ", and off by FASTPATH=0" if run.has_fastpath and run.is_off else ""
     if run.uring:
         told += f"\n{count(run.uring, 'io_uring batch', 'io_uring batches')}: what was asked in "
         told += "them strace does not see, and is not counted"

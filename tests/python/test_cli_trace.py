@@ -4,12 +4,15 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastpath import _trace_html
+from fastpath._trace_imports import Node
 from support import Python, Result, Venv, make_venv, need
 
 PROGRAM = "import pack\nopen('/nosuch-data') if 'data' in __import__('sys').argv else None\n"
@@ -78,8 +81,6 @@ def test_an_import_is_the_program_s(shared_venv: Venv, place: Path, way: str) ->
     # The traced interpreter is started in `place`, as a user would.
     script = f"cd {place} && exec {shared_venv.python.path} -m fastpath trace --json told.json -- "
     script += f'{shared_venv.python.path} "$@"'
-    import subprocess
-
     result = subprocess.run(["sh", "-c", script, "sh", *words], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     (run,) = json.loads((place / "told.json").read_text())["runs"]
@@ -158,6 +159,37 @@ def test_compare(shared_venv: Venv, place: Path) -> None:
 
 
 @pytest.mark.usefixtures("strace")
+def test_compare_where_fastpath_is_enabled(venv: Venv, place: Path) -> None:
+    assert venv.fastpath("enable").returncode == 0
+    python = venv.python.path
+    for directory in (place, venv.site):  # no bytecode is left to write
+        assert venv.run("-m", "compileall", "-q", directory).returncode == 0
+    words: list[str | Path] = [
+        "trace",
+        "--compare",
+        "--json",
+        place / "told.json",
+        "--",
+        python,
+        place / "app.py",
+    ]
+    result = venv.fastpath(*words, env={"FASTPATH_CACHE_DIR": "off"})
+    assert result.returncode == 0, result.stderr
+    assert "fastpath run" not in result.stderr
+    runs = json.loads((place / "told.json").read_text())["runs"]
+    # FASTPATH=0 has the native module loaded, and rest.
+    assert [(run["fastpath_loaded"], run["fastpath_off"]) for run in runs] == [
+        (True, True),
+        (True, False),
+    ]
+    assert "fastpath was loaded, and off by FASTPATH=0" in result.stderr.splitlines()[0]
+    isolated = venv.fastpath("trace", "--compare", "--", python, "-I", "-c", "pass")
+    assert (isolated.returncode, isolated.stdout) == (1, "")
+    assert "FASTPATH=0 does not turn fastpath off" in isolated.stderr
+    assert all("import runpy" not in {row["name"] for row in run["phases"]} for run in runs)
+
+
+@pytest.mark.usefixtures("strace")
 def test_the_recording_is_true(shared_venv: Venv, place: Path) -> None:
     file = place / "app.recording"
     python = shared_venv.python.path
@@ -208,6 +240,36 @@ def test_the_page_is_whole(shared_venv: Venv, place: Path) -> None:
         assert (pack["name"], len(pack["children"])) == ("pack", 2)
         within = sum(child["inclusive_ms"] for child in pack["children"])
         assert pack["inclusive_ms"] == pytest.approx(pack["self_ms"] + within)
+
+
+# As much of a document as the page's script asks for.
+_DOCUMENT = """
+const page = require('fs').readFileSync(0, 'utf8');
+const frames = [...page.matchAll(/data-x="([^"]*)" data-w="([^"]*)"/g)].map(
+  (found) => ({ dataset: { x: found[1], w: found[2] }, style: {} }));
+let click;
+const flame = { dataset: {}, querySelectorAll: () => frames,
+  addEventListener: (kind, call) => { if (kind === 'click') click = call; } };
+global.document = { querySelectorAll: () => [flame] };
+eval(page.match(/<script>([^]*)<.script>/)[1]);
+const widths = (target) => {
+  click({ target });
+  return frames.map((frame) => [frame.style.left, frame.style.width].map(parseFloat));
+};
+console.log(JSON.stringify({ zoomed: widths(frames[1]), whole: widths(flame) }));
+"""
+
+
+def test_a_click_makes_a_frame_fill_the_width() -> None:
+    need("node")
+    leaf = Node("leaf", "stock", {"find": 1.0, "load": 1.0, "execute": 2.0}, [])
+    trees = {"stock": [Node("pack", "stock", {"execute": 12.0}, [leaf])]}
+    given = _trace_html.page(["app"], [], trees)
+    command = ["node", "-e", _DOCUMENT]
+    result = subprocess.run(command, input=given, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    shown = json.loads(result.stdout)
+    assert shown == {"whole": [[0, 100], [0, 25]], "zoomed": [[0, 400], [0, 100]]}
 
 
 def no_strace(tmp_path: Path, script: str | None) -> dict[str, str]:

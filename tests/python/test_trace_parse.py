@@ -61,6 +61,8 @@ def test_a_file_cut_off_anywhere_is_read_up_to_there() -> None:
 def test_a_resumed_line_without_its_beginning_is_not_understood() -> None:
     told = parsed("7 1.0 <... openat resumed>) = 3 <0.000001>\nnonsense\n\n")
     assert (told.calls, told.not_understood) == ([], 2)
+    other = parsed("7 1.0 read(3,  <unfinished ...>\n7 1.1 <... openat resumed>) = 3 <0.000001>\n")
+    assert ([call.name for call in other.calls], other.not_understood) == (["read"], 1)
 
 
 def test_without_process_ids() -> None:
@@ -120,6 +122,18 @@ def test_kinds_paths_answers(line: str, kind: str, path: str | None, answer: str
     assert (call.kind, call.path, call.answer) == (kind, path, answer)
 
 
+def test_what_failed_has_changed_nothing() -> None:
+    missing = "= -1 ENOENT (No such file or directory) <0.000001>"
+    told = calls(
+        f'7 1.0 execve("/bin/sh", [...], 0x7 /* 3 vars */) = 0 <0.000001>\n'
+        f'7 1.1 chdir("/n") {missing}\n'
+        f'7 1.2 execve("/n/python3", [...], 0x7 /* 3 vars */) {missing}\n'
+        f'7 1.3 stat("a", 0) {missing}\n'
+    )
+    assert [call.process.program for call in told] == ["/bin/sh"] * 4
+    assert told[-1].path == "/start/a"
+
+
 def test_another_program_from_another_thread() -> None:
     told = calls(
         "7 1.0 clone3({flags=CLONE_VM|CLONE_THREAD, exit_signal=0}, 88) = 8 <0.000001>\n"
@@ -176,6 +190,7 @@ def test_the_recording() -> None:
         '7 2.0 readlink("/proc/self/exe", ""..., 4096) = 7 <0.000001>\n'
         '7 2.1 openat(AT_FDCWD</w>, "/f", O_RDONLY|O_DIRECTORY) = -1 ENOTDIR (Not) <0.000001>\n'
         '7 2.2 openat(AT_FDCWD</w>, "/f/x", O_RDONLY) = -1 ENOTDIR (Not) <0.000001>\n'
+        '7 2.25 openat(AT_FDCWD</w>, "/fifo", O_RDONLY) = ? ERESTARTSYS (To be) <0.000001>\n'
         '7 2.3 stat("/gone", <unfinished ...>\n'
     )
     assert list(recording(told)) == [

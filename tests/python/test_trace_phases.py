@@ -37,9 +37,9 @@ START = [
 ]  # fmt: skip
 
 
-def told(lines: list[str], *words: str) -> list[str]:
+def told(lines: list[str], *words: str, pythonpath: str = "") -> list[str]:
     text = [f"7 {10 + index / 1000:.6f} {line} <0.000001>\n" for index, line in enumerate(lines)]
-    return phases(list(resolved(parse(text).calls, "/home")), words, "/home")
+    return phases(list(resolved(parse(text).calls, "/home")), words, "/home", pythonpath)
 
 
 def test_the_phases_of_a_start() -> None:
@@ -57,6 +57,14 @@ def test_a_program_without_a_file_begins_with_its_directory(first: str) -> None:
     assert phase[len(lines) - 1] == "site"
     assert phase[-1] == "import leaf"
     assert "site" not in phase[len(lines) :]
+
+
+def test_the_nearest_path_entry_names_the_module() -> None:
+    lines = [line for _, line in START]
+    lines += [f'stat("/home/lib/{name}", {{st_mode=S_IFREG}}) = 0' for name in ("near.py", "x.txt")]
+    for pythonpath in ("lib", "/home/lib/"):
+        assert told(lines, "app.py", pythonpath=pythonpath)[-2:] == ["import near", "program"]
+    assert told(lines, "app.py")[-2:] == ["import lib"] * 2
 
 
 def test_a_command_without_a_python_is_all_program() -> None:
