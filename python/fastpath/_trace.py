@@ -73,7 +73,8 @@ def main(asked: Asked) -> int:
     has, starts = (False, False)
     # Only where it matters, as this starts an interpreter, which may learn from it.
     if command is not None and (asked.compare or asked.html or isinstance(strace, str)):
-        has, starts = _trace_imports.has_fastpath(command, os.environ)
+        env = {name: value for name, value in os.environ.items() if name != "FASTPATH"}
+        has, starts = _trace_imports.has_fastpath(command, env)
     ways = _ways(asked, command, has=has, starts=starts)
     if isinstance(strace, str):
         return _without(strace, ways, asked, command if has else None)
@@ -81,6 +82,7 @@ def main(asked: Asked) -> int:
     runs: list[Counts] = []
     for way in ways:
         ran = _trace_strace.run(strace, way.words, way.env)
+        _check_begun(ran, way.words)
         cwd = os.getcwd()  # noqa: PTH109  # a string is what is asked for
         pythonpath = way.env.get("PYTHONPATH", "")
         calls = list(_trace_calls.resolved(ran.parsed.calls, cwd))
@@ -97,7 +99,7 @@ def main(asked: Asked) -> int:
     for label, roots in trees.items():
         _say("\n" + _trace_text.render_tree(roots, label))
     _write_told(asked, runs, trees)
-    return next((run.code for run in runs if run.code), 0)
+    return next(filter(None, (run.code for run in runs)), 0)
 
 
 def _found(words: Sequence[str]) -> str:
@@ -111,6 +113,13 @@ def _found(words: Sequence[str]) -> str:
     why = "Permission denied" if exists else "No such file or directory"
     code = NOT_RUN if exists else NOT_FOUND
     raise Problem(f"trace: can't run {words[0]!r}: {why}", code)
+
+
+def _check_begun(ran: _trace_strace.Run, words: Sequence[str]) -> None:
+    """Raise Problem where the very first execve(2) failed: strace's exit code is its own then."""
+    calls = ran.parsed.calls
+    if calls and calls[0].name == "execve" and calls[0].error is not None and ran.code:
+        raise Problem(f"trace: can't run {words[0]!r}: {calls[0].error}", NOT_RUN)
 
 
 def _check_files(asked: Asked) -> None:
@@ -153,14 +162,12 @@ def _without(why: str, ways: Sequence[_Way], asked: Asked, command: Command | No
         raise Problem("trace: --save needs strace")
     if command is None:
         raise Problem("trace: without strace only a Python that has fastpath can be told of")
-    code = 0
-    for way in ways:
-        code = code or _trace_strace.exit_code(way.words, way.env)
+    codes = [_trace_strace.exit_code(way.words, way.env) for way in ways]
     trees = _trees(ways, command)
     for label, roots in trees.items():
         _say(_trace_text.render_tree(roots, label))
     _write_told(asked, [], trees)
-    return code
+    return next(filter(None, codes), 0)
 
 
 def _save(asked: Asked, calls: Sequence[FileCall]) -> None:

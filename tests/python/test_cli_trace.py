@@ -242,6 +242,15 @@ def test_the_page_is_whole(shared_venv: Venv, place: Path) -> None:
         assert pack["inclusive_ms"] == pytest.approx(pack["self_ms"] + within)
 
 
+@pytest.mark.usefixtures("strace")
+def test_a_command_of_no_known_format(shared_venv: Venv, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("neither a program nor a script\n")
+    (tmp_path / "text").chmod(0o755)
+    result = trace(shared_venv, "--", tmp_path / "text")
+    assert (result.returncode, result.stdout) == (126, "")
+    assert result.stderr.endswith(f"trace: can't run '{tmp_path}/text': ENOEXEC\n")
+
+
 # As much of a document as the page's script asks for.
 _DOCUMENT = """
 const page = require('fs').readFileSync(0, 'utf8');
@@ -307,6 +316,11 @@ def test_without_strace(
     assert "json.decoder" in result.stderr
     assert "json.decoder" in page.read_text()
     assert json.loads(file.read_text())["runs"] == []
+    counter = "import sys; open(sys.argv[1], 'a').write('x'); sys.exit(3)"
+    runs: list[str | Path] = [shared_venv.python.path, "-c", counter, place / "runs"]
+    both = trace(shared_venv, "--compare", "--", *runs, env=env)
+    assert both.returncode == 3
+    assert (place / "runs").read_text() == "xxxx"  # each way twice: one for the import tree
     other = trace(shared_venv, "--", "true", env=env)
     assert other.returncode == 1
     assert other.stderr.splitlines()[-1].startswith("fastpath: error: trace: without strace")
