@@ -64,6 +64,7 @@ class _Report:
         self._stream: TextIO | None = sys.stderr
         self._is_stock = not fastpath.is_installed()
         self._before = fastpath.stats()
+        self._already = sorted(map(str, sys.modules))
 
     def tell(self) -> None:
         """Stop measuring; print the table and write the file."""
@@ -77,6 +78,7 @@ class _Report:
                 import json
 
                 told = as_json(modules, ahead, stock=self._is_stock)
+                told["already"] = self._already
                 _write(self._json_path, json.dumps(told, indent=1) + "\n")
         except Problem as problem:
             self._say(f"fastpath: error: {problem}")

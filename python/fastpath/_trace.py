@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from fastpath._trace_calls import FileCall
     from fastpath._trace_count import Counts, Row
-    from fastpath._trace_imports import Command, Node
+    from fastpath._trace_imports import Command, Interpreter, Node, Tree
 
 NOT_FOUND = 127  # as env(1) and POSIX's shell have it
 NOT_RUN = 126
@@ -70,14 +70,14 @@ def main(asked: Asked) -> int:
     _check_files(asked)
     strace = _trace_strace.find()
     command = _trace_imports.python_command(asked.words, path)
-    has, starts = (False, False)
+    python = _trace_imports.UNKNOWN
     # Only where it matters, as this starts an interpreter, which may learn from it.
     if command is not None and (asked.compare or asked.html or isinstance(strace, str)):
         env = {name: value for name, value in os.environ.items() if name != "FASTPATH"}
-        has, starts = _trace_imports.has_fastpath(command, env)
-    ways = _ways(asked, command, has=has, starts=starts)
+        python = _trace_imports.ask(command, env)
+    ways = _ways(asked, command, python)
     if isinstance(strace, str):
-        return _without(strace, ways, asked, command if has else None)
+        return _without(strace, ways, asked, command, python)
     named = [path, *asked.words[1:]] if command is None else command.program
     runs: list[Counts] = []
     for way in ways:
@@ -91,14 +91,14 @@ def main(asked: Asked) -> int:
         runs[-1].is_off = way.env.get("FASTPATH") == "0"
         if way is ways[0]:
             _save(asked, calls)
-    trees = _trees(ways, command) if has and command is not None and asked.html else {}
-    by_run = asked.compare and not starts
-    _say(_trace_text.render(runs, [_BY_RUN] if by_run else []))
-    if asked.html is not None and not has:
+    trees = _trees(ways, command, python) if asked.html else {}
+    notes = [_BY_RUN] if asked.compare and not python.starts_fastpath else []
+    _say(_trace_text.render(runs, notes))
+    if asked.html is not None and not trees:
         _say("\nno import tree: the command is not a Python that has fastpath and names a program")
-    for label, roots in trees.items():
-        _say("\n" + _trace_text.render_tree(roots, label))
-    _write_told(asked, runs, trees)
+    for label, tree in trees.items():
+        _say("\n" + _trace_text.render_tree(tree, label))
+    _write_told(asked, runs, trees, notes)
     return next(filter(None, (run.code for run in runs)), 0)
 
 
@@ -129,20 +129,20 @@ def _check_files(asked: Asked) -> None:
             _write(path, b"")
 
 
-def _ways(asked: Asked, command: Command | None, *, has: bool, starts: bool) -> list[_Way]:
+def _ways(asked: Asked, command: Command | None, python: Interpreter) -> list[_Way]:
     env = dict(os.environ)
     stock = env | {"FASTPATH": "0"}
     if not asked.compare:
-        off = not starts or env.get("FASTPATH") == "0"
+        off = not python.starts_fastpath or env.get("FASTPATH") == "0"
         return [_Way("as it is", asked.words, env, off)]
     env.pop("FASTPATH", None)
     if command is None:
         raise Problem("trace: --compare needs a command that is a Python, as python app.py", USAGE)
-    if not has:
+    if not python.has_fastpath:
         raise Problem(f"trace: --compare: {command.interpreter[0]} cannot import fastpath")
-    if starts and _ignores_environment(command):
+    if python.starts_fastpath and _ignores_environment(command):
         raise Problem("trace: --compare: under -I or -E, FASTPATH=0 does not turn fastpath off")
-    words = asked.words if starts else command.under_fastpath()
+    words = asked.words if python.starts_fastpath else command.under_fastpath()
     return [_Way("stock", asked.words, stock, True), _Way("fastpath", words, env, False)]
 
 
@@ -151,22 +151,29 @@ def _ignores_environment(command: Command) -> bool:
     return any(set("IE") & set(word) for word in short if word[1] not in "WX")
 
 
-def _trees(ways: Sequence[_Way], command: Command) -> dict[str, list[Node]]:
-    return {way.label: _trace_imports.tree(command, way.env, stock=way.stock) for way in ways}
+def _trees(ways: Sequence[_Way], command: Command | None, python: Interpreter) -> dict[str, Tree]:
+    if command is None or not python.has_fastpath:
+        return {}
+    return {
+        way.label: _trace_imports.tree(command, way.env, stock=way.stock, plain=python.modules)
+        for way in ways
+    }
 
 
-def _without(why: str, ways: Sequence[_Way], asked: Asked, command: Command | None) -> int:
+def _without(
+    why: str, ways: Sequence[_Way], asked: Asked, command: Command | None, python: Interpreter
+) -> int:
     """Tell what can be told without strace: the import tree, of a Python."""
     _say(f"fastpath: trace: {why}")
     if asked.save is not None:
         raise Problem("trace: --save needs strace")
-    if command is None:
+    if command is None or not python.has_fastpath:
         raise Problem("trace: without strace only a Python that has fastpath can be told of")
     codes = [_trace_strace.exit_code(way.words, way.env) for way in ways]
-    trees = _trees(ways, command)
-    for label, roots in trees.items():
-        _say(_trace_text.render_tree(roots, label))
-    _write_told(asked, [], trees)
+    trees = _trees(ways, command, python)
+    for label, tree in trees.items():
+        _say(_trace_text.render_tree(tree, label))
+    _write_told(asked, [], trees, [])
     return next(filter(None, codes), 0)
 
 
@@ -175,26 +182,31 @@ def _save(asked: Asked, calls: Sequence[FileCall]) -> None:
         _write(asked.save, b"".join(_trace_save.recording(calls)))
 
 
-def _write_told(asked: Asked, runs: Sequence[Counts], trees: Mapping[str, Sequence[Node]]) -> None:
+def _write_told(
+    asked: Asked, runs: Sequence[Counts], trees: Mapping[str, Tree], notes: Sequence[str]
+) -> None:
     if asked.json is not None:
         text = json.dumps(as_json(asked.words, runs, trees), indent=1) + "\n"
         _write(asked.json, text.encode())
     if asked.html is not None:
         from fastpath import _trace_html
 
-        page = _trace_html.page(asked.words, runs, trees)
+        page = _trace_html.page(asked.words, runs, trees, notes)
         _write(asked.html, page.encode("utf-8", "backslashreplace"))
 
 
 def as_json(
-    words: Sequence[str], runs: Sequence[Counts], trees: Mapping[str, Sequence[Node]]
+    words: Sequence[str], runs: Sequence[Counts], trees: Mapping[str, Tree]
 ) -> dict[str, object]:
     """Return everything, for programs; see docs/lab.md for the keys."""
     return {
         "version": fastpath.__version__,
         "command": list(words),
         "runs": [_run_json(run) for run in runs],
-        "imports": {label: [_node_json(node) for node in roots] for label, roots in trees.items()},
+        "imports": {
+            label: [_node_json(node) for node in tree.roots] for label, tree in trees.items()
+        },
+        "imports_hidden": {label: tree.hidden for label, tree in trees.items()},
     }
 
 

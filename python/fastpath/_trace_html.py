@@ -12,13 +12,14 @@ import zlib
 from html import escape
 from typing import TYPE_CHECKING
 
-from fastpath._trace_text import HONEST, bucket, printable
+from fastpath._text import count
+from fastpath._trace_text import HONEST, bucket, hidden, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fastpath._trace_count import Counts, Row
-    from fastpath._trace_imports import Node
+    from fastpath._trace_imports import Node, Tree
 
 _ROWS = 40
 _HEIGHT = 18
@@ -50,7 +51,12 @@ document.querySelectorAll('.flame').forEach(function (flame) {
 """
 
 
-def page(words: Sequence[str], runs: Sequence[Counts], trees: Mapping[str, Sequence[Node]]) -> str:
+def page(
+    words: Sequence[str],
+    runs: Sequence[Counts],
+    trees: Mapping[str, Tree],
+    notes: Sequence[str] = (),
+) -> str:
     """Return the whole page about a command."""
     command = escape(printable(shlex.join(words)))
     parts = [
@@ -60,20 +66,21 @@ def page(words: Sequence[str], runs: Sequence[Counts], trees: Mapping[str, Seque
         f"<h1>fastpath trace</h1><p><code>{command}</code></p>",
     ]
     if runs:
-        parts += _traced(runs)
-    for label, roots in trees.items():
-        parts += _flame(label, roots)
+        parts += _traced(runs, notes)
+    for label, tree in trees.items():
+        parts += _flame(label, tree)
     parts.append(f"<script>{_SCRIPT}</script></body></html>\n")
     return "\n".join(parts)
 
 
-def _traced(runs: Sequence[Counts]) -> Iterator[str]:
-    yield f"<p>{escape(HONEST[0].upper() + HONEST[1:])}.</p>"
+def _traced(runs: Sequence[Counts], notes: Sequence[str]) -> Iterator[str]:
+    for note in (HONEST, *notes):
+        yield f"<p>{escape(note[0].upper() + note[1:])}.</p>"
     for run in runs:
         yield (
             f"<p><b>{escape(run.label)}</b>: {run.total.calls:,} calls on files, "
-            f"{run.total.enoent:,} of them ENOENT; {run.processes} programs, "
-            f"{run.threads} threads; exit code {run.code}.</p>"
+            f"{run.total.enoent:,} of them ENOENT; {count(run.processes, 'program', 'programs')}, "
+            f"{count(run.threads, 'thread', 'threads')}; exit code {run.code}.</p>"
         )
         if run.uring:
             yield (
@@ -152,7 +159,8 @@ def _table(rows: Sequence[Row], total: Row) -> str:
     return "\n".join(lines)
 
 
-def _flame(label: str, roots: Sequence[Node]) -> Iterator[str]:
+def _flame(label: str, tree: Tree) -> Iterator[str]:
+    roots = tree.roots
     whole = sum(root.inclusive for root in roots)
     yield f"<h2>Import tree, {escape(label)}: {whole:.1f} ms</h2>"
     yield (
@@ -160,6 +168,7 @@ def _flame(label: str, roots: Sequence[Node]) -> Iterator[str]:
         "imported below it; its own part is at the right, where nothing is below. A click makes "
         "a frame fill the width, one between the frames undoes it.</p>"
     )
+    yield from (f"<p>{escape(printable(sentence))}</p>" for sentence in hidden(tree))
     frames = list(_frames(roots, 0.0, 0, whole))
     depth = 1 + max((row for row, _ in frames), default=0)
     yield f'<div class="flame" style="height:{depth * _HEIGHT + _HEIGHT}px">'

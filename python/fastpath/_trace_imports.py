@@ -25,6 +25,19 @@ _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*t?")
 # Python's own options that take a value, and those behind which the program stands.
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
+_QUESTION = """
+import sys
+modules = sorted(sys.modules)
+native = sys.modules.get("fastpath._native")
+starts = native is not None and native.is_installed()
+try:
+    import fastpath
+except Exception:
+    fastpath = None
+import json
+print(json.dumps([fastpath is not None, starts, modules]))
+"""
+
 
 class Node(NamedTuple):
     """One module of the tree, in milliseconds."""
@@ -44,6 +57,14 @@ class Node(NamedTuple):
     def inclusive(self) -> float:
         """With what it imported."""
         return self.own + sum(child.inclusive for child in self.children)
+
+
+class Tree(NamedTuple):
+    """What a program imported, and what cannot be told of."""
+
+    roots: list[Node]
+    hidden: list[str]
+    """Modules that were there only because of the measuring: the program would import them."""
 
 
 class Command(NamedTuple):
@@ -95,23 +116,35 @@ def _interpreter_of(path: str) -> list[str] | None:
     return words if words and _PYTHON.fullmatch(words[0]) else None
 
 
-def has_fastpath(command: Command, env: Mapping[str, str]) -> tuple[bool, bool]:
-    """Whether the interpreter of a command can import fastpath, and whether it starts with it."""
-    code = (
-        "import sys; native = sys.modules.get('fastpath._native'); import fastpath; "
-        "print(native is not None and native.is_installed())"
-    )
+class Interpreter(NamedTuple):
+    """What an interpreter says of itself."""
+
+    has_fastpath: bool
+    starts_fastpath: bool
+    modules: frozenset[str]
+    """What it has imported when a program begins."""
+
+
+UNKNOWN = Interpreter(False, False, frozenset())
+
+
+def ask(command: Command, env: Mapping[str, str]) -> Interpreter:
+    """Ask the interpreter of a command whether it has fastpath, and starts with it."""
     try:
         asked = subprocess.run(
-            [*command.interpreter, "-c", code], env=env, capture_output=True, check=False
+            [*command.interpreter, "-c", _QUESTION], env=env, capture_output=True, check=False
         )
-    except OSError:
-        return False, False
-    return asked.returncode == 0, asked.stdout == b"True\n"
+        has, starts, modules = json.loads(asked.stdout)
+    except (OSError, ValueError):
+        return UNKNOWN
+    return Interpreter(has, starts, frozenset(modules))
 
 
-def tree(command: Command, env: Mapping[str, str], *, stock: bool) -> list[Node]:
-    """Run the command once more, silently, and return the modules that its program imported."""
+def tree(command: Command, env: Mapping[str, str], *, stock: bool, plain: frozenset[str]) -> Tree:
+    """Run the command once more, silently, and return the modules that its program imported.
+
+    ``plain`` is what the interpreter has imported by itself.
+    """
     with tempfile.TemporaryDirectory(prefix="fastpath-trace-") as directory:
         told = Path(directory, "times.json")
         options = ["--times", *(["--stock"] if stock else []), "--json", str(told)]
@@ -125,9 +158,15 @@ def tree(command: Command, env: Mapping[str, str], *, stock: bool) -> list[Node]
         ) as child:
             _trace_strace.wait(child)
         try:
-            return nodes(json.loads(told.read_text(encoding="utf-8"))["modules"])
-        except (OSError, ValueError, KeyError):
-            return []  # the process has ended in a way that tells nothing
+            times = json.loads(told.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return Tree([], [])  # the process has ended in a way that tells nothing
+    hidden = [name for name in times["already"] if name not in plain and not _is_ours(name)]
+    return Tree(nodes(times["modules"]), hidden)
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] == "fastpath"
 
 
 def nodes(modules: Sequence[Mapping[str, Any]]) -> list[Node]:

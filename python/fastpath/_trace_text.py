@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastpath._trace_count import Counts, Row
-    from fastpath._trace_imports import Node
+    from fastpath._trace_imports import Node, Tree
 
 HONEST = (
     "counts are exact; times are inflated by strace, which stops the program at every call: "
@@ -35,8 +35,9 @@ def render(runs: Sequence[Counts], notes: Sequence[str] = ()) -> str:
     return "\n\n".join(parts)
 
 
-def render_tree(roots: Sequence[Node], label: str) -> str:
+def render_tree(tree: Tree, label: str) -> str:
     """Return the import tree, the costliest branches, as lines; times without strace."""
+    roots = tree.roots
     rows: list[list[str]] = []
     _into_rows(sorted(roots, key=lambda node: -node.inclusive), 0, rows)
     total = sum(root.inclusive for root in roots)
@@ -46,7 +47,15 @@ def render_tree(roots: Sequence[Node], label: str) -> str:
     lines = table([["with imports", "self", "module"], *rows[:_SHOWN]], frozenset((0, 1)))
     if len(rows) > _SHOWN:
         lines.append(f"... and {len(rows) - _SHOWN} more")
-    return "\n".join([head, *lines])
+    return "\n".join([head, *lines, *hidden(tree)])
+
+
+def hidden(tree: Tree) -> list[str]:
+    """Return a sentence about the modules that cannot be in a tree."""
+    if not tree.hidden:
+        return []
+    shown = ", ".join(name for name in tree.hidden if "." not in name and name[0] != "_")
+    return [f"not in it, as the measuring itself imports them: {shown}"]
 
 
 def _into_rows(nodes: Sequence[Node], depth: int, rows: list[list[str]]) -> None:

@@ -66,6 +66,8 @@ def test_parts_add_up(each_python: Python, tmp_path: Path, place: Path) -> None:
     result, told = run_times(venv, place, place / "prog.py")
     assert result.returncode == 0, result.stderr
     assert (told["stock"], told["version"]) == (False, fastpath.__version__)
+    assert {"sys", "fastpath._times"} <= set(told["already"])
+    assert set(told["already"]).isdisjoint(module["name"] for module in told["modules"])
     assert set(told["ahead"]) == {"files", "used_files", "bytes", "used_bytes"}
     for module in told["modules"]:
         assert module["self_ms"] == pytest.approx(sum(module[part] for part in PARTS))

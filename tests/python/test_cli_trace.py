@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fastpath import _trace_html
-from fastpath._trace_imports import Node
+from fastpath._trace_imports import Node, Tree
 from support import Python, Result, Venv, make_venv, need
 
 PROGRAM = "import pack\nopen('/nosuch-data') if 'data' in __import__('sys').argv else None\n"
@@ -236,6 +236,8 @@ def test_the_page_is_whole(shared_venv: Venv, place: Path) -> None:
     assert text.count("<script>") == 1
     assert {title.partition(":")[0] for title in read.frames} == {"pack", "pack.inner", "leaf"}
     for label in ("stock", "fastpath"):
+        assert "runpy" in both["imports_hidden"][label]
+        assert {"os", "sys", "pack", "fastpath"}.isdisjoint(both["imports_hidden"][label])
         (pack,) = both["imports"][label]
         assert (pack["name"], len(pack["children"])) == ("pack", 2)
         within = sum(child["inclusive_ms"] for child in pack["children"])
@@ -272,7 +274,7 @@ console.log(JSON.stringify({ zoomed: widths(frames[1]), whole: widths(flame) }))
 def test_a_click_makes_a_frame_fill_the_width() -> None:
     need("node")
     leaf = Node("leaf", "stock", {"find": 1.0, "load": 1.0, "execute": 2.0}, [])
-    trees = {"stock": [Node("pack", "stock", {"execute": 12.0}, [leaf])]}
+    trees = {"stock": Tree([Node("pack", "stock", {"execute": 12.0}, [leaf])], [])}
     given = _trace_html.page(["app"], [], trees)
     command = ["node", "-e", _DOCUMENT]
     result = subprocess.run(command, input=given, capture_output=True, text=True)
