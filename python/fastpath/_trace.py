@@ -44,6 +44,11 @@ _BY_RUN = (
     "fastpath enable` they are not there"
 )
 
+_LOOKS_SLOW = (
+    "under strace every filesystem looks slow to fastpath, which may then look ahead and hire "
+    "threads\nwhere it would not; FASTPATH_BACKEND=serial keeps it from that"
+)
+
 
 class Asked(NamedTuple):
     """The options of ``trace``."""
@@ -93,6 +98,8 @@ def main(asked: Asked) -> int:
             _save(asked, calls)
     trees = _trees(ways, command, python) if asked.html else {}
     notes = [_BY_RUN] if asked.compare and not python.starts_fastpath else []
+    if any(run.has_fastpath and not run.is_off for run in runs):
+        notes.append(_LOOKS_SLOW)
     _say(_trace_text.render(runs, notes))
     if asked.html is not None and not trees:
         _say("\nno import tree: the command is not a Python that has fastpath and names a program")
