@@ -5,6 +5,7 @@
 
 mod explain;
 mod options;
+mod seal;
 mod switches;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -459,6 +460,8 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("uninstall", wrap_pyfunction!(uninstall, module)?)?;
     module.setattr("is_installed", wrap_pyfunction!(is_installed, module)?)?;
     module.setattr("_start", wrap_pyfunction!(_start, module)?)?;
+    module.setattr("_seal", wrap_pyfunction!(seal::_seal, module)?)?;
+    module.setattr("_seal_facts", wrap_pyfunction!(seal::_seal_facts, module)?)?;
     module.setattr("_switch", wrap_pyfunction!(switches::_switch, module)?)?;
     module.setattr("stats", wrap_pyfunction!(stats, module)?)?;
     module.setattr("probe", wrap_pyfunction!(probe_paths, module)?)?;

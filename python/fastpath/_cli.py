@@ -13,8 +13,8 @@ import os
 import sys
 
 import fastpath
-from fastpath import _enable, _explain, _status
-from fastpath._problem import REFUSED, Problem, report
+from fastpath import _enable, _explain, _seal, _status
+from fastpath._problem import REFUSED, USAGE, Problem, report
 from fastpath._settings import BACKENDS, FRESHNESS
 
 _CODES = (
@@ -27,6 +27,12 @@ _EPILOGS = {
     "disable": "example: python -m fastpath disable",
     "status": "example: python -m fastpath status --json",
     "explain": "example: python -m fastpath explain django.db sqlalchemy",
+    "seal": (
+        "example: python -m fastpath seal\n"
+        "         python -m fastpath seal --for 'python app.py --check'\n"
+        "         python -m fastpath seal --verify"
+    ),
+    "unseal": "example: python -m fastpath unseal",
     "run": (
         "example: python -m fastpath run --backend threads manage.py check\n"
         "         python -m fastpath run --times --json times.json -m http.server --help\n\n"
@@ -52,6 +58,17 @@ _DESCRIPTIONS = {
         "cost. Nothing is executed: parents of a dotted name are followed by their specs, not "
         "imported. A package that changes its __path__ when it runs is told as it lies on disk."
     ),
+    "seal": (
+        "Write fastpath.seal into sys.prefix: the names and the bytecode of every module that "
+        "can be imported from this environment. Interpreters of it that run under fastpath then "
+        "import from there without asking the filesystem, wherever the environment is copied "
+        "to. They trust it: what is edited, installed or removed below sys.prefix is not seen "
+        "until `unseal`, another `seal`, or importlib.invalidate_caches(). The standard library "
+        "of another prefix is in it too, but compared with the filesystem, unless --base says "
+        "that it changes no more either. A seal is used by its maker, and by everybody if root "
+        "has made it. What not everybody may read stays out of it."
+    ),
+    "unseal": "Remove fastpath.seal. Interpreters started from now on ask the filesystem again.",
     "run": (
         "Run one program under fastpath, as `python` would run it, with nothing installed in the "
         "environment. Its child processes are not under fastpath; `enable` is for that. With "
@@ -93,6 +110,8 @@ def parser() -> argparse.ArgumentParser:
     explain = _command(commands, "explain", "how a name is found, and at what cost")
     explain.add_argument("names", nargs="+", metavar="NAME", help="a module's full dotted name")
     _add_json(explain)
+    _add_seal(_command(commands, "seal", "let imports trust what the environment holds now"))
+    _add_json(_command(commands, "unseal", "remove what seal wrote"))
     _add_run(_command(commands, "run", "one program under fastpath, nothing installed"))
     return top
 
@@ -143,6 +162,33 @@ def _add_enable(command: argparse.ArgumentParser) -> None:
         help="write fastpath.start (PEP 829) too, on CPython 3.15 to 3.17, where it is not yet "
         "needed and makes every start slower than the .pth alone",
     )
+
+
+def _add_seal(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="directories to seal, with all packages below; default: those of sys.path",
+    )
+    command.add_argument(
+        "--for",
+        dest="program",
+        metavar="COMMAND",
+        help="run this command once, without a shell, and seal what its interpreters import, "
+        "in that order",
+    )
+    command.add_argument(
+        "--base",
+        action="store_true",
+        help="trust the standard library and what else lies below sys.base_prefix too",
+    )
+    command.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare the seal with the environment and list what differs; change nothing",
+    )
+    _add_json(command)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -215,9 +261,32 @@ def _run_explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run_seal(options: argparse.Namespace) -> int:
+    if options.verify:
+        if options.paths or options.program is not None or options.base:
+            raise Problem("seal: --verify goes with no PATH, --for or --base (see --help)", USAGE)
+        verified = _seal.verify()
+        print(json.dumps(verified) if options.json else _seal.render_verified(verified))
+        return REFUSED if verified["differences"] else 0
+    sealed = _seal.seal(options.paths, options.program, base=options.base)
+    print(json.dumps(sealed) if options.json else _seal.render(sealed))
+    return 0
+
+
+def _run_unseal(options: argparse.Namespace) -> int:
+    removed = _seal.unseal()
+    if options.json:
+        print(json.dumps({"path": str(_seal.path()), "removed": removed}))
+    else:
+        print(f"{_seal.path()}: {'removed' if removed else 'there is none'}")
+    return 0
+
+
 _HANDLERS = {
     "enable": _run_enable,
     "disable": _run_disable,
     "status": _run_status,
     "explain": _run_explain,
+    "seal": _run_seal,
+    "unseal": _run_unseal,
 }

@@ -41,6 +41,8 @@ pub(super) struct DraftFile {
     pub(super) source: Stamp,
     pub(super) bytecode: Stamp,
     pub(super) content: Content,
+    /// Its turn among the new ones whose bytes are written; those without one come last.
+    pub(super) turn: Option<usize>,
 }
 
 /// Bytes of a file, wherever they lie.
@@ -68,7 +70,7 @@ impl Names {
 impl DraftFile {
     fn new(learnt: LearntFile) -> Self {
         let LearntFile { name, source, bytecode, bytes } = learnt;
-        Self { name, source, bytecode, content: Content::New(bytes) }
+        Self { name, source, bytecode, content: Content::New(bytes), turn: None }
     }
 
     fn len(&self) -> u64 {
@@ -92,7 +94,8 @@ impl Draft {
         draft.names = block.generation().map(|known| Names::Old(known, Arc::clone(block)));
         let file = |(name, stored): (&[u8], Stored)| {
             let Stored { source, bytecode, .. } = stored;
-            DraftFile { name: name.into(), source, bytecode, content: Content::Old(stored) }
+            let content = Content::Old(stored);
+            DraftFile { name: name.into(), source, bytecode, content, turn: None }
         };
         draft.files = block.files().map(file).collect();
         draft
@@ -211,6 +214,19 @@ impl Drafts {
             self.all.push(fresh());
         }
         &mut self.all[at]
+    }
+
+    /// Has the bytes of these files, by the paths of their sources, written in this order and before all others.
+    pub(super) fn put_in_order(&mut self, sources: &[PathBuf]) {
+        for (turn, source) in sources.iter().enumerate().rev() {
+            let (Some(dir), Some(name)) = (source.parent(), source.file_name()) else { continue };
+            let Some(at) = self.by_path.get(root::bytes(dir)) else { continue };
+            let files = &mut self.all[*at].files;
+            let name = name.as_encoded_bytes();
+            if let Ok(at) = files.binary_search_by(|file| (*file.name).cmp(name)) {
+                files[at].turn = Some(turn);
+            }
+        }
     }
 
     /// Leaves out what costs more than `limit` bytes together: the least recently used first; what this process has used

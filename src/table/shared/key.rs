@@ -28,6 +28,12 @@ impl Key {
         format!("{:032x}.table", xxhash_rust::xxh3::xxh3_128(&self.encoded()))
     }
 
+    /// The same wherever the environment lies: that of a sealed table, which is found in the environment itself, and moves
+    /// with it.
+    pub(super) fn anywhere(&self) -> Self {
+        Self { environment: Vec::new(), ..self.clone() }
+    }
+
     /// As it stands in a table.
     pub(super) fn encoded(&self) -> Vec<u8> {
         let tag = self.cache_tag.as_bytes();

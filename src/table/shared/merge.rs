@@ -1,6 +1,7 @@
 //! A table made of an old one and of what a process has learnt, or of the latter alone.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use super::draft::Drafts;
 use super::layout::MAX_ROOTS;
@@ -53,16 +54,25 @@ pub fn merge(
 
 /// Writes a table that can be moved with the environment it is about, or made on another machine for it: paths below
 /// one of `roots` are stored relative to it, and what lies below a sealed one is dated by size and `mtime` of the source
-/// alone. Nothing is left out; equal input gives equal output anywhere.
+/// alone. Nothing is left out; equal input gives equal output anywhere. Bytes of files are written in the `order` of their
+/// sources' paths, which is best that in which they will be read, and after that as they were learnt.
+///
+/// It is for every environment that these interpreters have at these roots: that of `key` is left out of it.
 ///
 /// # Errors
 ///
 /// What `out` says; `InvalidInput` if there are more than 63 roots, or the key is too long for a table.
-pub fn seal(key: &Key, learnt: Learnt, roots: &[Root], out: &mut dyn Write) -> io::Result<()> {
+pub fn seal(
+    key: &Key,
+    learnt: Learnt,
+    roots: &[Root],
+    order: &[PathBuf],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if roots.len() > MAX_ROOTS {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let outline = Outline::new(key, roots, true)?;
+    let outline = Outline::new(&key.anywhere(), roots, true)?;
     let mut drafts = Drafts::default();
     for dir in learnt.dirs {
         drafts.learn(dir, learnt.day, None);
@@ -71,6 +81,7 @@ pub fn seal(key: &Key, learnt: Learnt, roots: &[Root], out: &mut dyn Write) -> i
     if let Some((program, paths)) = learnt.plan {
         plans.learn(program, paths, learnt.day);
     }
+    drafts.put_in_order(order);
     drafts.bound(u64::MAX);
     write::table(&outline, None, drafts.all, &plans, out)
 }

@@ -103,9 +103,12 @@ fn contents(
         .zip(&mut drafts)
         .flat_map(|(n, draft)| std::mem::take(&mut draft.files).into_iter().map(move |f| (n, f)))
         .collect();
-    files.sort_by_key(|(_, file)| match &file.content {
-        Content::Old(stored) => stored.at,
-        Content::New(_) => u64::MAX,
+    files.sort_by_key(|(_, file)| {
+        let at = match &file.content {
+            Content::Old(stored) => stored.at,
+            Content::New(_) => u64::MAX,
+        };
+        (at, file.turn.unwrap_or(usize::MAX))
     });
     let settled = |draft| Settled { draft, files: Vec::new() };
     let mut drafts: Vec<_> = drafts.into_iter().map(settled).collect();

@@ -1,0 +1,335 @@
+"""``seal`` and ``unseal``: the table that an environment brings along, trusted without a look.
+
+``seal`` writes ``fastpath.seal`` into ``sys.prefix``: whole, by rename, or not at all. It says
+that the environment's directories change no more: interpreters take their names and bytecode
+from it, until somebody unseals it or calls ``importlib.invalidate_caches()``. Refuses what an
+interpreter would refuse to read; what may go in is decided in ``_scan``. Used by ``_cli``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from fastpath import _files, _native, _scan, _touched
+from fastpath._problem import Problem
+from fastpath._progress import Progress
+from fastpath._text import table
+
+NAME = "fastpath.seal"
+_MAGIC = b"fastpath"
+_MODE = 0o644
+
+
+class LeftOut(TypedDict):
+    """What stays out of a seal for one reason: how many, and the first of them."""
+
+    what: str
+    count: int
+    first: str
+
+
+class Sealed(TypedDict):
+    """What ``seal --json`` prints."""
+
+    path: str
+    directories: int
+    modules: int
+    size: int
+    bytecode: int
+    compiled: int
+    left_out: list[LeftOut]
+    seconds: float
+
+
+class Verified(TypedDict):
+    """What ``seal --verify --json`` prints."""
+
+    path: str
+    directories: int
+    modules: int
+    differences: list[str]
+
+
+class Plan(NamedTuple):
+    """What goes into a seal: directories, which of their sources, in which order, and a plan."""
+
+    directories: list[_scan.Directory]
+    only: dict[str, set[bytes]] | None = None
+    order: tuple[str, ...] = ()
+    program: tuple[bytes, list[str]] | None = None
+
+
+def path() -> Path:
+    """Return where this environment's seal lies: the file that interpreters open."""
+    return Path(sys.prefix) / NAME
+
+
+def seal(paths: list[str], command: str | None, *, base: bool) -> Sealed:
+    """Write the seal and tell what is in it. Raises Problem, with nothing changed, if refused."""
+    began = time.monotonic()
+    _files.check_writable(path().parent)
+    scanner = _scan.Scanner(_roots(base=base))
+    with _replacing(path()) as new:
+        _check_use(scanner, new)
+        if command is None:
+            plan = _everything(scanner, paths)
+        else:
+            plan = _touched_by(scanner, _touched.touched(command), paths)
+        if not plan.directories:
+            raise Problem(_nothing(scanner))
+        counted = _write(scanner, plan, new)
+    return Sealed(
+        path=str(path()),
+        directories=len(plan.directories),
+        modules=counted.modules,
+        size=path().stat().st_size,
+        bytecode=counted.bytecode,
+        compiled=counted.compiled,
+        left_out=_left_out(scanner),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def unseal() -> bool:
+    """Remove the seal; False if there is none. Raises Problem if the file is not ours."""
+    try:
+        with path().open("rb") as file:
+            ours = not path().is_symlink() and file.read(len(_MAGIC)) == _MAGIC
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise Problem(f"cannot read {path()}: {error.strerror or error}") from error
+    if not ours:
+        raise Problem(f"{path()} was not written by fastpath; move it away yourself")
+    _files.remove(path())
+    return True
+
+
+def verify() -> Verified:
+    """Compare the seal with the environment. Raises Problem if no interpreter would use it."""
+    if not os.path.lexists(path()):
+        raise Problem(f"there is no seal: {path()} does not exist")
+    facts = _facts(path(), _roots(base=False), contents=True)
+    scanner = _scan.Scanner(_roots(base=_has_sealed_base(facts)))
+    found: list[str] = []
+    if facts["damaged"]:
+        found.append(f"{path()}: {facts['damaged']} directories are damaged")
+    with Progress("verifying", len(facts["directories"]), "directories") as progress:
+        for directory in facts["directories"]:
+            found += _differences(scanner, directory)
+            progress.step()
+    return Verified(
+        path=str(path()),
+        directories=len(facts["directories"]),
+        modules=sum(len(directory["files"]) for directory in facts["directories"]),
+        differences=found,
+    )
+
+
+def render(sealed: Sealed) -> str:
+    """Return what was sealed as aligned text."""
+    share = f"{sealed['size'] / sealed['bytecode']:.2f} x" if sealed["bytecode"] else "no"
+    rows = [
+        ("sealed", sealed["path"]),
+        ("directories", f"{sealed['directories']:,}"),
+        ("modules", f"{sealed['modules']:,}"),
+        ("compiled", f"{sealed['compiled']:,} of them, which had no up-to-date bytecode"),
+        ("size", f"{sealed['size'] / 1e6:,.1f} MB, {share} the bytecode in it"),
+        ("time", f"{sealed['seconds']:.1f} s"),
+    ]
+    rows += [("left out", _told(left_out)) for left_out in sealed["left_out"]]
+    return "\n".join(table(rows))
+
+
+def render_verified(verified: Verified) -> str:
+    """Return every difference, then how much was compared."""
+    count = len(verified["differences"])
+    summary = (
+        f"{verified['path']}: {verified['directories']:,} directories, "
+        f"{verified['modules']:,} modules, {f'{count:,}' if count else 'no'} "
+        f"{'difference' if count == 1 else 'differences'}"
+    )
+    return "\n".join([*verified["differences"], summary])
+
+
+def _roots(*, base: bool) -> list[_scan.Root]:
+    """Return the roots by which interpreters read the seal, in their order (face/share.rs)."""
+    prefix, base_prefix = sys.prefix, sys.base_prefix
+    return [_scan.Root(prefix, True), _scan.Root(base_prefix, base or prefix == base_prefix)]
+
+
+def _has_sealed_base(facts: _native._SealFacts) -> bool:
+    roots = _scan.Scanner(_roots(base=True))
+    below = (roots.root_of(found["path"]) for found in facts["directories"] if found["sealed"])
+    return any(root is not None and root.path == sys.base_prefix for root in below)
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[str]:
+    """Give the name of a new file that takes the target's place in the end, if all went well."""
+    if os.path.lexists(target) and not target.is_file():
+        raise Problem(f"{target} is not a file; move it away yourself")
+    try:
+        handle, new = tempfile.mkstemp(dir=target.parent, prefix=".fastpath-", suffix=".tmp")
+        os.close(handle)
+        try:
+            Path(new).chmod(_MODE)
+            yield new
+            Path(new).replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(new).unlink()
+            raise
+    except OSError as error:
+        raise Problem(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _check_use(scanner: _scan.Scanner, new: str) -> None:
+    """Raise Problem unless interpreters would read a seal there: tried with an empty one."""
+    _native._seal(new, [*scanner.roots], [], [], None)
+    _facts(Path(new), scanner.roots, contents=False)
+
+
+def _facts(file: Path, roots: list[_scan.Root], *, contents: bool) -> _native._SealFacts:
+    try:
+        return _native._seal_facts(file, [root.path for root in roots], contents)
+    except ValueError as error:
+        raise Problem(f"interpreters would not use {path()}: {error}") from error
+
+
+def _entries(scanner: _scan.Scanner, paths: list[str]) -> list[str]:
+    """Return the directories to begin with: those asked for, or those of ``sys.path``."""
+    for asked in paths:
+        if scanner.root_of(_absolute(asked)) is None:
+            raise Problem(
+                f"{asked} is below neither {sys.prefix} nor {sys.base_prefix}; "
+                "a seal is for what lies in its environment"
+            )
+        if not Path(asked).is_dir():
+            raise Problem(f"{asked} is not a directory")
+    # The first entry is where we were started (`python -m fastpath`), no part of the environment.
+    own = 0 if sys.flags.isolated or getattr(sys.flags, "safe_path", False) else 1
+    found = [_absolute(asked) for asked in paths] or sys.path[own:]
+    return [p for p in dict.fromkeys(found) if scanner.root_of(p) and Path(p).is_dir()]
+
+
+def _absolute(asked: str) -> str:
+    return os.path.abspath(asked)  # noqa: PTH100  # no link is followed
+
+
+def _everything(scanner: _scan.Scanner, paths: list[str]) -> Plan:
+    found: dict[str, _scan.Directory] = {}
+    for entry in _entries(scanner, paths):
+        for directory in scanner.tree(entry):
+            found.setdefault(directory.path, directory)
+    return Plan([*found.values()])
+
+
+def _touched_by(scanner: _scan.Scanner, touched: _touched.Touched, paths: list[str]) -> Plan:
+    """Select the directories that the command's imports went through, and its own modules."""
+    places = [p for p in touched.path if scanner.root_of(p) and Path(p).is_dir()]
+    places += [os.path.dirname(file) for file in touched.files]  # noqa: PTH120
+    places += touched.packages
+    if paths:
+        asked = _entries(scanner, paths)
+        places = [p for p in places if any(_scan.is_below(p, one) for one in asked)]
+    found = {}
+    for place in dict.fromkeys(places):
+        directory = scanner.directory(place)
+        if directory is not None:
+            found[place] = directory
+    only: dict[str, set[bytes]] = {place: set() for place in found}
+    for file in touched.files:
+        directory_of, name = os.path.split(file)
+        if directory_of in only:
+            only[directory_of].add(os.fsencode(name))
+    return Plan([*found.values()], only, tuple(touched.files))
+
+
+class _Counted(NamedTuple):
+    modules: int
+    bytecode: int
+    compiled: int
+
+
+def _write(scanner: _scan.Scanner, plan: Plan, new: str) -> _Counted:
+    modules = bytecode = compiled = 0
+
+    def directories(progress: Progress) -> Iterator[_native._SealedDirectory]:
+        nonlocal modules, bytecode, compiled
+        for directory in plan.directories:
+            only = None if plan.only is None else plan.only[directory.path]
+            files = [] if directory.again else [*scanner.files(directory, only)]
+            modules += len(files)
+            bytecode += sum(len(file.data) for file in files)
+            compiled += sum(file.compiled for file in files)
+            progress.step()
+            coded = [(f.name, f.source, f.bytecode, f.data) for f in files]
+            yield directory.path, directory.generation, directory.names, coded
+
+    with Progress("sealing", len(plan.directories), "directories") as progress:
+        found = directories(progress)
+        _native._seal(new, [*scanner.roots], found, [*plan.order], plan.program)
+    return _Counted(modules, bytecode, compiled)
+
+
+def _nothing(scanner: _scan.Scanner) -> str:
+    why = "; ".join(map(_told, _left_out(scanner)))
+    return f"there is nothing to seal below {sys.prefix}" + (f" (left out: {why})" if why else "")
+
+
+def _left_out(scanner: _scan.Scanner) -> list[LeftOut]:
+    found = scanner.left_out.items()
+    return [LeftOut(what=what, count=n, first=first) for what, (n, first) in found]
+
+
+def _told(left_out: LeftOut) -> str:
+    first = "first " if left_out["count"] > 1 else ""
+    return f"{left_out['count']:,} {left_out['what']} ({first}{left_out['first']})"
+
+
+def _differences(scanner: _scan.Scanner, sealed: _native._SealFactsDirectory) -> Iterator[str]:
+    """Yield what is not as the seal says, one line each."""
+    place = sealed["path"]
+    now = scanner.directory(place)
+    if now is None:
+        yield f"{place}: the directory is gone, or not everybody may read it"
+        return
+    if not sealed["sealed"] and sealed["generation"] != now.generation:
+        yield f"{place}: the directory has changed"
+    yield from _differing_names(place, dict(sealed["names"]), dict(now.names))
+    for name, source, bytecode, _, data in sealed["files"]:
+        file = f"{place}/{os.fsdecode(name)}"
+        found = scanner.file(now, name)
+        if data is None:
+            yield f"{file}: its bytecode is damaged in the seal"
+        elif found is None:
+            yield f"{file}: it is gone, cannot be read or does not compile"
+        elif source[2:4] != found.source[2:4]:
+            yield f"{file}: the source has changed"
+        elif not _scan.is_same_code(data, found.data):
+            yield f"{file}: its bytecode is another one now"
+        elif not sealed["sealed"] and (source, bytecode) != (found.source, found.bytecode):
+            yield f"{file}: its files are others now"
+
+
+def _differing_names(
+    place: str, sealed: dict[bytes, _scan.Kind], now: dict[bytes, _scan.Kind]
+) -> Iterator[str]:
+    # Where bytecode is kept is nothing that an import asks for.
+    for name in sorted((sealed.keys() | now.keys()) - {b"__pycache__"}):
+        before, after = sealed.get(name), now.get(name)
+        text = f"{place}/{os.fsdecode(name)}"
+        if before is None:
+            yield f"{text}: new since it was sealed"
+        elif after is None:
+            yield f"{text}: gone since it was sealed"
+        elif before != after:
+            yield f"{text}: was a {before}, is a {after}"
