@@ -11,6 +11,9 @@ use tempfile::TempDir;
 /// A table's name.
 pub const NAME: &str = "0123.table";
 
+/// Whether tables are mapped here.
+pub const MAPPED: bool = cfg!(all(target_os = "linux", not(fastpath_portable)));
+
 /// Bytes that are written at a time, which suits no buffer.
 const PIECE: usize = 1013;
 
@@ -69,6 +72,23 @@ pub fn mode(path: &Path) -> u32 {
     path.symlink_metadata().unwrap().permissions().mode() & 0o7777
 }
 
+/// Says, in a line that the test harness does not swallow, that a test is skipped for want of this feature; fails if
+/// FASTPATH_REQUIRE lists it.
+pub fn skip(feature: &str, reason: &str) {
+    let required = std::env::var("FASTPATH_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|r| r.trim() == feature), "{feature} is required: {reason}");
+    let _ = writeln!(io::stderr(), "skipped: {feature}: {reason}");
+}
+
+/// Whether this is root, who can be somebody else and give files away; else a line says that it is not.
+pub fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skip("root", "only root can be another user, and give files away");
+    }
+    root
+}
+
 /// The bytes of a table that shows what it should be: its number, then as many bytes as follow from that, each from
 /// its place and the number.
 pub fn pattern(number: u8) -> Vec<u8> {
@@ -80,19 +100,25 @@ fn byte(number: u8, at: usize) -> u8 {
     if at == 0 { number } else { number.wrapping_add((at % 251) as u8) }
 }
 
-/// The number of a table that is complete.
+/// The number of a table, which must be complete. None where it has been replaced since it was opened, and is no longer
+/// to be had: what is mapped always is.
 #[track_caller]
-pub fn number(table: &dyn Bytes) -> u8 {
+pub fn number(table: &dyn Bytes) -> Option<u8> {
     let length = usize::try_from(table.len()).unwrap();
-    let bytes = table.read(0, length).expect("all of it");
+    let bytes = table.read(0, length);
+    if bytes.is_none() && !MAPPED {
+        return None;
+    }
+    let bytes = bytes.expect("what is mapped stays");
     assert!(*bytes == *pattern(bytes[0]), "the table {} is not whole: {length} bytes", bytes[0]);
-    bytes[0]
+    Some(bytes[0])
 }
 
 /// The number of the table at this path.
 #[track_caller]
 pub fn number_at(path: &Path) -> u8 {
-    number(&*open(path, Trust::User).unwrap())
+    let tries = (0..1000).find_map(|_| number(&*open(path, Trust::User).unwrap()));
+    tries.expect("a table that stays for as long as it takes to read it")
 }
 
 /// Publishes the table of this number, piece by piece; `between` is run before each, with how many there were.

@@ -10,10 +10,11 @@ use std::path::Path;
 
 use super::reopened::Version;
 use super::system::View;
-use super::{Bytes, Refusal, Trust, owner};
+use super::{Bytes, Refusal, Trust, owner, system};
 
-/// Bytes read along while the file is open, in one call: the header, and of most tables the directory of what is in them.
-const HEAD: u64 = 16 << 10;
+/// Bytes read along while the file is open, in one call, from its end: there a table says what is in it, and these are all
+/// of that for most.
+const TAIL: u64 = 16 << 10;
 
 /// A table of more bytes is none: sixteen times what one may grow to unless told otherwise.
 const LARGEST: u64 = 4 << 30;
@@ -22,7 +23,7 @@ const LARGEST: u64 = 4 << 30;
 #[derive(Debug)]
 struct Table {
     len: u64,
-    head: Box<[u8]>,
+    tail: Box<[u8]>,
     rest: View,
 }
 
@@ -32,11 +33,11 @@ impl Bytes for Table {
     }
 
     fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>> {
-        let end = at.checked_add(len as u64).filter(|end| *end <= self.len)?;
-        if end <= self.head.len() as u64 {
-            return Some(self.head[at as usize..end as usize].into());
+        at.checked_add(len as u64).filter(|end| *end <= self.len)?;
+        match at.checked_sub(self.len - self.tail.len() as u64) {
+            Some(at) => Some(self.tail[at as usize..][..len].into()),
+            None => self.rest.read(at, len),
         }
-        self.rest.read(at, len)
     }
 }
 
@@ -55,6 +56,9 @@ impl Bytes for Table {
 /// # Errors
 /// Why it is not used.
 pub fn open(path: &Path, trust: Trust) -> Result<Box<dyn Bytes>, Refusal> {
+    if system::has_more_rights() {
+        return Err(Refusal::Secure);
+    }
     let parent = path.parent().filter(|_| path.is_absolute());
     let dir = parent.ok_or(Refusal::NoPlace("its path is not absolute"))?;
     let file = open_itself(path).map_err(|e| refusal(&e))?;
@@ -65,8 +69,8 @@ pub fn open(path: &Path, trust: Trust) -> Result<Box<dyn Bytes>, Refusal> {
     owner::check(&meta, trust)?;
     check_directory(dir, trust)?;
     let version = Version::of(&meta);
-    let head = head(&file, version.len)?;
-    Ok(Box::new(Table { len: version.len, head, rest: View::new(&file, path, version) }))
+    let tail = tail(&file, version.len)?;
+    Ok(Box::new(Table { len: version.len, tail, rest: View::new(&file, path, version) }))
 }
 
 /// Opens for reading what is there itself, without following a link, without waiting (a FIFO would wait for a writer), without making a
@@ -105,16 +109,17 @@ fn check_directory(dir: &Path, trust: Trust) -> Result<(), Refusal> {
     owner::check(&meta, trust)
 }
 
-/// The file's first bytes.
-fn head(file: &File, len: u64) -> Result<Box<[u8]>, Refusal> {
+/// The file's last bytes.
+fn tail(file: &File, len: u64) -> Result<Box<[u8]>, Refusal> {
     match len {
         0 => return Err(Refusal::Damaged("it has no bytes")),
         1..=LARGEST => {}
         _ => return Err(Refusal::Damaged("it has more than 4 GB")),
     }
-    let mut head = vec![0; len.min(HEAD) as usize].into_boxed_slice();
-    match file.read_at(&mut head, 0) {
-        Ok(read) if read == head.len() => Ok(head),
+    let wanted = len.min(TAIL);
+    let mut tail = vec![0; wanted as usize].into_boxed_slice();
+    match file.read_at(&mut tail, len - wanted) {
+        Ok(read) if read == tail.len() => Ok(tail),
         Ok(_) => Err(Refusal::Damaged("it was cut short meanwhile")),
         Err(error) => Err(refusal(&error)),
     }

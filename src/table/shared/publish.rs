@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat,
 use rustix::process::{Resource, getrlimit};
 
 use super::file::{open_itself, refusal};
-use super::{Published, Refusal, Trust, owner};
+use super::{Published, Refusal, Trust, owner, system};
 
 /// Permissions of a directory that is made, as the XDG base directory specification has it.
 const DIRECTORY: u32 = 0o700;
@@ -29,13 +29,14 @@ const BUFFER: usize = 64 << 10;
 /// then, and stays for good if `write` says false or anything fails. Its directory is made where there is none, with those above
 /// it. A file beside it, `<path>.lock`, stays behind: removing a lock is a race.
 ///
-/// There is no fsync(2). After a power cut the file may be there with bytes missing; but its header says how long it is and every piece has
+/// There is no fsync(2). After a power cut the file may be there with bytes missing; but its end says how long it is, and every piece has
 /// a checksum, so that what is missing reads as not known, and is learnt and written anew. The same goes for an
 /// error that a network filesystem tells only when the file is closed. An fsync would make every process that has learnt
 /// something wait for a disk when it ends.
 ///
 /// # Errors
-/// Those of the calls, of `write`, and a [`Refusal`] where the directory is not ours alone.
+/// Those of the calls, of `write`, and a [`Refusal`] where the directory is not ours alone, or
+/// the process has more rights than whoever executed it.
 pub fn publish(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<bool>,
@@ -49,6 +50,9 @@ fn publish_through<W: Write>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<bool>,
 ) -> io::Result<Published> {
+    if system::has_more_rights() {
+        return Err(Refusal::Secure.into());
+    }
     let parent = path.parent().filter(|_| path.is_absolute()).zip(path.file_name());
     let (parent, name) = parent.ok_or(Refusal::NoPlace("its path is not absolute"))?;
     let dir = directory(parent)?;
@@ -81,10 +85,7 @@ fn directory(path: &Path) -> io::Result<File> {
         }
         opened => opened,
     };
-    let dir = dir.map_err(|error| match refusal(&error) {
-        Refusal::Link => Refusal::Link.into(),
-        _ => error,
-    })?;
+    let dir = dir.map_err(plainly)?;
     let meta = dir.metadata()?;
     if !meta.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -93,6 +94,12 @@ fn directory(path: &Path) -> io::Result<File> {
     Ok(dir)
 }
 
+/// Of a link, open(2) says that there were too many.
+fn plainly(error: io::Error) -> io::Error {
+    if refusal(&error) == Refusal::Link { Refusal::Link.into() } else { error }
+}
+
+/// Makes a directory, and those above it.
 fn make(path: &Path) -> io::Result<()> {
     let there: Option<Metadata> = path.ancestors().find_map(|dir| dir.metadata().ok());
     if let Some(meta) = there {
@@ -117,7 +124,8 @@ fn lock(dir: &File, name: &OsStr) -> io::Result<Option<File>> {
 /// Those of open(2), or what forbids to use what is there.
 fn create(dir: &File, name: &OsStr, flags: OFlags) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | SAFELY | flags;
-    let file = File::from(openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?);
+    let file = openat(dir, name, flags, Mode::RUSR | Mode::WUSR);
+    let file = File::from(file.map_err(|errno| plainly(errno.into()))?);
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(Refusal::NotRegular.into());
@@ -189,5 +197,66 @@ impl Write for Bounded {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// ENOSPC from the n-th write on; before that, half of what it is given.
+    struct Full {
+        file: Bounded,
+        writes: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.writes =
+                self.writes.checked_sub(1).ok_or(io::Error::from_raw_os_error(libc::ENOSPC))?;
+            self.file.write(&bytes[..bytes.len().div_ceil(2)])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    fn names(dir: &Path) -> Vec<OsString> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    /// The old table stays, byte by byte, and nothing lies beside it, at whichever write the disk is full.
+    #[test]
+    fn a_full_disk_leaves_the_old_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.table");
+        let old = vec![1; 100_000];
+        let new: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+        publish(&path, |out| out.write_all(&old).map(|()| true)).unwrap();
+        let mut failed = 0;
+        loop {
+            let full = |file| Full { file, writes: failed };
+            let outcome = publish_through(full, &path, |out| {
+                new.chunks(999).try_for_each(|piece| out.write_all(piece)).map(|()| true)
+            });
+            assert_eq!(names(dir.path()), ["a.table", "a.table.lock"], "write {failed}");
+            match outcome {
+                Ok(published) => {
+                    assert_eq!(published, Published::Done);
+                    break;
+                }
+                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENOSPC)),
+            }
+            assert!(fs::read(&path).unwrap() == old, "write {failed}");
+            failed += 1;
+        }
+        assert!(failed > 100, "only {failed} places to fail");
+        assert!(fs::read(&path).unwrap() == new);
     }
 }

@@ -39,7 +39,7 @@ impl Reopened {
         Self { path: path.into(), version }
     }
 
-    /// A private copy of these bytes, if they are there.
+    /// A private copy of these bytes of the file's length, if they are still there.
     pub(super) fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>> {
         let file = open_itself(&self.path).ok()?;
         if Version::of(&file.metadata().ok()?) != self.version {

@@ -36,7 +36,7 @@ impl Mapped {
         Self { map: map.flatten(), otherwise: Reopened::new(file, path, version) }
     }
 
-    /// A private copy of these bytes, if they are there.
+    /// A private copy of these bytes of the file's length, if they are still there.
     pub(in super::super) fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>> {
         match &self.map {
             Some(map) if !REFUSED.load(Relaxed) => match copy(map, at, len) {
@@ -52,7 +52,7 @@ impl Mapped {
     }
 }
 
-/// Copied by the kernel out of the mapping: two system calls.
+/// Copied by the kernel out of the mapping, which whoever calls has seen to have had them: two system calls.
 ///
 /// The process's number is asked for every time: in a child of fork(2) a kept one would be its parent's, and so the memory
 /// read.
@@ -61,9 +61,6 @@ impl Mapped {
 /// The errno; EFAULT also where only some of the bytes are there.
 fn copy(map: &MmapRaw, at: u64, len: usize) -> Result<Box<[u8]>, Option<i32>> {
     let at = usize::try_from(at).map_err(|_| Some(libc::EFAULT))?;
-    if at.checked_add(len).is_none_or(|end| end > map.len()) {
-        return Err(Some(libc::EFAULT));
-    }
     let mut piece = Vec::<u8>::new();
     piece.try_reserve_exact(len).map_err(|_| Some(libc::ENOMEM))?;
     let to = libc::iovec { iov_base: piece.as_mut_ptr().cast(), iov_len: len };
