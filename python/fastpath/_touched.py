@@ -25,7 +25,11 @@ _CUSTOMIZE = """\
 def begin(place, name):
     import atexit, os, sys, time
 
-    began, cwd = time.time_ns(), os.getcwd()
+    began, cwd, executed = time.time_ns(), os.getcwd(), {}
+
+    def hear(event, arguments):
+        if event == "exec":
+            executed.setdefault(getattr(arguments[0], "co_filename", ""))
 
     def tell():
         modules = []
@@ -34,6 +38,9 @@ def begin(place, name):
             origin = getattr(spec, "origin", None)
             places = getattr(spec, "submodule_search_locations", None) or ()
             modules.append((str(origin), [*map(str, places)]))
+        # `sys.modules` has them in the order in which they were done.
+        turns = {name: turn for turn, name in enumerate(executed)}
+        modules.sort(key=lambda module: turns.get(module[0], len(turns)))
         told = {"began": began, "argv": sys.orig_argv, "tag": sys.implementation.cache_tag}
         told.update(cwd=cwd, path=[*map(str, sys.path)], modules=modules)
         target = f"{place}/{began}-{os.getpid()}"
@@ -41,6 +48,7 @@ def begin(place, name):
             file.write(ascii(told))
         os.rename(target + ".new", target + ".told")
 
+    sys.addaudithook(hear)
     atexit.register(tell)
     if place in sys.path:
         sys.path.remove(place)

@@ -143,14 +143,8 @@ def test_what_has_no_bytecode_is_compiled_and_none_is_written(venv: Venv) -> Non
     tag = sys.implementation.cache_tag
     assert found["inner.py"] == before[f"inner.{tag}.pyc"]
     assert told["compiled"] >= 2
-    assert told["left_out"] == [
-        {
-            "what": "sources that do not compile",
-            "count": 1,
-            "first": f"{venv.site}/pack/broken.py",
-        },
-        *told["left_out"][1:],
-    ]
+    broken = {"what": "sources that do not compile", "count": 1}
+    assert {**broken, "first": f"{venv.site}/pack/broken.py"} in told["left_out"]
     assert differences(venv) == []
 
 
@@ -230,6 +224,7 @@ def test_what_not_everybody_may_read_stays_out(venv: Venv) -> None:
 
 
 def test_equal_environments_give_equal_bytes_wherever_they_lie(venv: Venv, tmp_path: Path) -> None:
+    assert venv.run("-m", "compileall", "-q", venv.site).returncode == 0
     sealed(venv)
     first = seal_of(venv).read_bytes()
     sealed(venv)
@@ -318,7 +313,8 @@ def test_the_environments_own_sitecustomize_runs_under_for(venv: Venv) -> None:
         "[p for p in sys.path if 'seal' in p])"
     )
     done = venv.fastpath("seal", "--for", f'{venv.python.path} -c "{code}"')
-    assert done.stdout.splitlines()[:2] == ["customized", f"{venv.site}/sitecustomize.py []"]
+    # Once for us, once for the command.
+    assert done.stdout.splitlines()[1:3] == ["customized", f"{venv.site}/sitecustomize.py []"]
     assert "alone.py" in sources(facts(venv)[str(venv.site.relative_to(prefix(venv)))])
 
 
