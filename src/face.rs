@@ -3,9 +3,13 @@
 //! It installs and removes finder and loader, reads the environment, checks arguments, and sees to it that
 //! nothing of ours ever breaks an import: whatever goes wrong inside, stock answers.
 
+mod at_exit;
+mod counters;
 mod explain;
 mod options;
+mod program;
 mod seal;
+mod share;
 mod switches;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +25,7 @@ use crate::fact::{self, Stat};
 use crate::finder::{Finder, Natives, without_gil};
 use crate::loader::Loader;
 use crate::probe::{self, Prober};
+use crate::table::shared::Published;
 use options::Options;
 use switches::Switches;
 
@@ -211,6 +216,10 @@ fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
     };
     let switches = Switches::now();
     finder.look_ahead(switches.ahead);
+    if let Some(share) = share::of(py, &options, switches.settling)? {
+        finder.share(share);
+        at_exit::register(hand_on_at_exit);
+    }
     if switches.finding {
         finder.put_in_place(py, &natives)?;
     }
@@ -258,6 +267,25 @@ fn install_with(py: Python<'_>, options: Options) -> bool {
     done.is_ok()
 }
 
+/// What was learnt goes to other processes when this one ends.
+fn hand_on_at_exit() {
+    if let (true, Some(installed)) = (ACTIVE.load(Ordering::Acquire), current()) {
+        // There is nobody left to tell: the table that was there stays.
+        let _ = installed.finder.index().hand_on();
+    }
+}
+
+/// The same now, for tests: what became of it.
+#[pyfunction]
+fn _hand_on(py: Python<'_>) -> PyResult<&'static str> {
+    let Some(installed) = current() else { return Ok("not installed") };
+    match without_gil::run(py, || installed.finder.index().hand_on())? {
+        Published::Done => Ok("done"),
+        Published::NothingNew => Ok("nothing new"),
+        Published::Busy => Ok("busy"),
+    }
+}
+
 /// Once per process: `os` cannot be told to forget a hook.
 fn register_fork_hook(py: Python<'_>) -> PyResult<()> {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
@@ -296,58 +324,6 @@ fn is_installed() -> bool {
 fn _start(py: Python<'_>) -> bool {
     let start = || is_installed() || install_with(py, Options::from_environment(py));
     catch_unwind(AssertUnwindSafe(start)).unwrap_or(false)
-}
-
-/// Counters and settings.
-#[pyfunction]
-fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let stats = PyDict::new(py);
-    let installed = current();
-    let (counts, tally) = installed.as_ref().map(|i| i.finder.index().counts()).unwrap_or_default();
-    let asked = installed.as_ref().map_or(0, |i| i.finder.asked());
-    let load = installed
-        .as_ref()
-        .and_then(|i| i.loader.get()?.as_ref())
-        .map(Loader::counts)
-        .unwrap_or_default();
-    for (name, value) in [
-        ("lookups", counts.lookups),
-        ("hit", counts.hit),
-        ("revalidated", counts.revalidated),
-        ("miss", counts.miss),
-        ("stale", counts.stale),
-        ("asked", asked),
-        ("batches", tally.batches),
-        ("probes_serial", tally.serial),
-        ("probes_threads", tally.threads),
-        ("probes_uring", tally.uring),
-        ("listings", tally.listings),
-        ("reads", tally.reads),
-        ("ahead_steps", counts.ahead_steps),
-        ("ahead_refreshes", counts.ahead_refreshes),
-        ("ahead_files", counts.ahead_files),
-        ("ahead_bytes", counts.ahead_bytes),
-        ("ahead_used_files", counts.ahead_used_files),
-        ("ahead_used_bytes", counts.ahead_used_bytes),
-        ("loaded", load.loaded),
-        ("load_asked", load.asked),
-    ] {
-        stats.set_item(name, value)?;
-    }
-    for (name, ns) in [
-        ("find_seconds", installed.as_ref().map_or(0, |i| i.finder.find_ns())),
-        ("stat_seconds", counts.stat_ns),
-        ("read_seconds", counts.read_ns),
-        ("unmarshal_seconds", load.unmarshal_ns),
-    ] {
-        stats.set_item(name, ns as f64 / 1e9)?;
-    }
-    let options = installed.map_or_else(|| Options::from_environment(py), |i| i.options.clone());
-    stats.set_item("backend", options.backend.name())?;
-    stats.set_item("freshness", options.freshness.name())?;
-    stats.set_item("cache", options.cache)?;
-    stats.set_item("installed", is_installed())?;
-    Ok(stats)
 }
 
 /// One batch of stat calls.
@@ -460,10 +436,11 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("uninstall", wrap_pyfunction!(uninstall, module)?)?;
     module.setattr("is_installed", wrap_pyfunction!(is_installed, module)?)?;
     module.setattr("_start", wrap_pyfunction!(_start, module)?)?;
+    module.setattr("_hand_on", wrap_pyfunction!(_hand_on, module)?)?;
     module.setattr("_seal", wrap_pyfunction!(seal::_seal, module)?)?;
     module.setattr("_seal_facts", wrap_pyfunction!(seal::_seal_facts, module)?)?;
     module.setattr("_switch", wrap_pyfunction!(switches::_switch, module)?)?;
-    module.setattr("stats", wrap_pyfunction!(stats, module)?)?;
+    module.setattr("stats", wrap_pyfunction!(counters::stats, module)?)?;
     module.setattr("probe", wrap_pyfunction!(probe_paths, module)?)?;
     module.setattr("backends", wrap_pyfunction!(backends, module)?)?;
     module.setattr("explain", wrap_pyfunction!(explain_name, module)?)

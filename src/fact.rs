@@ -144,6 +144,18 @@ impl Generation {
         Self { dev, ino, mtime_ns, ctime_ns }
     }
 
+    /// `st_dev` of the directory.
+    #[must_use]
+    pub fn device(&self) -> u64 {
+        self.dev
+    }
+
+    /// When it changed last, of content or of attributes; nanoseconds since the epoch.
+    #[must_use]
+    pub fn youngest_ns(&self) -> i128 {
+        self.mtime_ns.max(self.ctime_ns)
+    }
+
     /// Whether another change could still hide behind the same timestamps: the last change is
     /// younger than the filesystem's clock can tell apart, seen at `now_ns` (since the epoch).
     ///
@@ -154,7 +166,7 @@ impl Generation {
     pub fn is_racy(&self, now_ns: i128) -> bool {
         const TICK_NS: i128 = 20_000_000;
         const WHOLE_NS: i128 = 2_000_000_000;
-        let youngest = self.mtime_ns.max(self.ctime_ns);
+        let youngest = self.youngest_ns();
         let granularity = if self.mtime_ns % 1_000_000_000 == 0 { WHOLE_NS } else { TICK_NS };
         now_ns - youngest < granularity
     }

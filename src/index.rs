@@ -7,11 +7,14 @@
 //! answer is worked out anew.
 
 mod ahead;
+mod hand_on;
 mod loading;
 mod lookup;
 mod reading;
+mod replay;
 mod run;
 mod shelf;
+mod tier;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -26,6 +29,8 @@ pub use ahead::{Dialect, LookAhead, Scene};
 pub use loading::Loaded;
 pub use run::Run;
 use shelf::Shelf;
+pub use tier::Share;
+use tier::Tier;
 
 /// At most one part in this many of the elapsed time goes to re-checking earlier directories.
 const RECHECK_SHARE: u32 = 50;
@@ -155,6 +160,14 @@ counters! {
     ahead_used_files,
     /// The bytes of those.
     ahead_used_bytes,
+    /// Directories whose names another process had found.
+    table_directories,
+    /// Bytecode files that another process had read.
+    table_files,
+    /// Their bytes.
+    table_bytes,
+    /// Paths that a plan named, asked about in one batch.
+    plan_paths,
 }
 
 fn count(counter: &AtomicU64, by: usize) {
@@ -194,6 +207,7 @@ pub struct Index {
     met_slow: AtomicBool,
     ahead: LookAhead,
     shelf: Mutex<Shelf>,
+    tier: Tier,
 }
 
 impl Index {
@@ -212,6 +226,7 @@ impl Index {
             met_slow: AtomicBool::new(false),
             ahead: LookAhead::default(),
             shelf: Mutex::default(),
+            tier: Tier::default(),
         }
     }
 
@@ -276,6 +291,9 @@ impl Index {
             }
             if self.holds(pass, run, &kept, epoch) {
                 count(if pass.learnt { &self.counters.miss } else { &self.counters.hit }, 1);
+                if let Answer::Found { entry, candidate: Candidate::Module(suffix) } = kept.answer {
+                    self.note_found(&run.dirs[entry], name, self.suffixes.get(suffix));
+                }
                 return kept.answer;
             }
         }
@@ -347,7 +365,7 @@ impl Index {
 
     /// These directories, which were asked about before, as they are now.
     fn stat_again(&self, dirs: &[Arc<Directory>]) -> Vec<Fact> {
-        if !self.may_look_ahead() {
+        if !self.may_refresh() {
             return self.stat_dirs(dirs);
         }
         let began = Instant::now();

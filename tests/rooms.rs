@@ -29,6 +29,10 @@ const FACE: [(&str, &[&str]); 3] = [
 
 /// Where `unsafe` may stand, and for what.
 const UNSAFE: [(&str, &str); 11] = [
+    (
+        "src/face/at_exit.rs",
+        "what is called at the end of a process is told to CPython's C API alone",
+    ),
     ("src/finder/named.rs", "a built-in bound to a class is made by CPython's C API alone"),
     ("src/finder/watch.rs", "three hundred borrowed references a lookup: pyo3 would count each"),
     (
@@ -45,7 +49,6 @@ const UNSAFE: [(&str, &str); 11] = [
     ("src/probe/linux/uring/lookup.rs", "a statx is the kernel's to fill"),
     ("src/probe/linux/uring/reading.rs", "a descriptor comes from the kernel as a number"),
     ("src/table/shared/linux/auxv.rs", "getauxval has no safe face"),
-    ("src/table/shared/linux/mapped.rs", "the kernel copies out of a mapping, to where it is told"),
 ];
 
 /// Where code may depend on the operating system: the seam.

@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias, TypedDict, type_check_only
 
 _Backend: TypeAlias = Literal["auto", "serial", "threads", "uring"]
 _Freshness: TypeAlias = Literal["auto", "strict", "sealed"]
-_Cache: TypeAlias = Literal["auto", "off"]
+_Cache: TypeAlias = str
+"""``"auto"``, ``"off"`` or the absolute path of a directory."""
 
 __version__: str
 
@@ -85,6 +86,16 @@ class Stats(TypedDict):
     """Files fetched ahead that were then loaded."""
     ahead_used_bytes: int
     """Their size in bytes."""
+    table: str | None
+    """The file of the shared table in use: the sealed one's, if there are two."""
+    table_directories: int
+    """Directories whose names another process had found."""
+    table_files: int
+    """Bytecode files that another process had read."""
+    table_bytes: int
+    """Their size in bytes."""
+    plan_paths: int
+    """Paths that this program's plan named, asked about in one batch."""
     find_seconds: float
     """Time spent on finding, stock importlib's part included."""
     stat_seconds: float
@@ -131,10 +142,12 @@ def install(
     ``backend`` chooses the engine that asks the filesystem; ``"auto"`` measures. ``freshness``
     says when a directory is checked again before an answer from the table is given: ``"auto"``
     while that costs at most 2 % of elapsed time, ``"strict"`` always, ``"sealed"`` never before
-    ``importlib.invalidate_caches()``. ``cache`` is reserved for answers shared between
-    processes; nothing is shared yet, whichever is asked.
+    ``importlib.invalidate_caches()``. ``cache`` says where the table lies that processes share:
+    ``"auto"`` where the platform keeps caches ($XDG_CACHE_HOME/fastpath or ~/.cache/fastpath),
+    a directory's absolute path there, ``"off"`` nowhere.
 
-    An argument other than ``"auto"`` wins over FASTPATH_BACKEND and FASTPATH_FRESHNESS. Returns
+    An argument other than ``"auto"`` wins over FASTPATH_BACKEND, FASTPATH_FRESHNESS and
+    FASTPATH_CACHE_DIR. Returns
     False, changing nothing, under FASTPATH=0, on an interpreter it does not know, and where
     somebody has replaced a part of finding before. Called again with other settings, it starts
     over with those. Raises ValueError or TypeError for a bad argument, naming it and the allowed
@@ -170,10 +183,13 @@ def explain(name: str) -> Explanation:
 def _start() -> bool:
     """Install as the environment asks; called when an interpreter starts.
 
-    Reads FASTPATH, FASTPATH_BACKEND, FASTPATH_FRESHNESS and FASTPATH_DEBUG (none of them under
-    -E or -I) and tells whether fastpath is active. Never raises; silent unless FASTPATH_DEBUG
+    Reads FASTPATH, FASTPATH_BACKEND, FASTPATH_FRESHNESS, FASTPATH_CACHE_DIR, FASTPATH_CACHE_LIMIT
+    and FASTPATH_DEBUG (none of them under -E or -I) and tells whether fastpath is active. Never raises; silent unless FASTPATH_DEBUG
     asks.
     """
+
+def _hand_on() -> str:
+    """Write into the shared table now what else is written at the end; for tests."""
 
 def _seal(
     path: str | bytes | os.PathLike[str],

@@ -13,9 +13,14 @@ from fastpath._problem import USAGE, Problem
 
 BACKENDS = ("auto", "serial", "threads", "uring")
 FRESHNESS = ("auto", "strict", "sealed")
+CACHE = ("auto", "off")
 
 # The settings of install(), and the variable, if any, that speaks when no argument does.
-VARIABLES = {"backend": "FASTPATH_BACKEND", "freshness": "FASTPATH_FRESHNESS", "cache": None}
+VARIABLES = {
+    "backend": "FASTPATH_BACKEND",
+    "freshness": "FASTPATH_FRESHNESS",
+    "cache": "FASTPATH_CACHE_DIR",
+}
 _ALLOWED = {
     "FASTPATH": ("0", "1"),
     "FASTPATH_BACKEND": BACKENDS,
@@ -48,6 +53,15 @@ def check() -> None:
         value = variable(name)
         if value is not None and value not in allowed:
             raise Problem(f"{name} is {value!r}; allowed: {', '.join(allowed)}", USAGE)
+    cache = variable("FASTPATH_CACHE_DIR")
+    if cache is not None and cache not in CACHE and not os.path.isabs(cache):
+        allowed_caches = f"{', '.join(CACHE)}, the absolute path of a directory"
+        raise Problem(f"FASTPATH_CACHE_DIR is {cache!r}; allowed: {allowed_caches}", USAGE)
+    limit = variable("FASTPATH_CACHE_LIMIT")
+    if limit is not None and not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 4096):
+        raise Problem(
+            f"FASTPATH_CACHE_LIMIT is {limit!r}; allowed: 1 to 4096, in megabytes", USAGE
+        )
 
 
 def origin(setting: str, active_value: str | None) -> Setting:
@@ -58,8 +72,8 @@ def origin(setting: str, active_value: str | None) -> Setting:
     explains can only have been an argument.
     """
     name = VARIABLES[setting]
-    asked = variable(name) if name else None
-    expected = Setting(asked, name) if name and asked else Setting("auto", "default")
+    asked = variable(name)
+    expected = Setting(asked, name) if asked else Setting("auto", "default")
     if active_value is None or active_value == expected.value:
         return expected
     return Setting(active_value, "argument")

@@ -22,6 +22,7 @@ _GROUPS = {
         *("ahead_steps", "ahead_refreshes", "ahead_files", "ahead_used_files"),
         *("ahead_bytes", "ahead_used_bytes"),
     ),
+    "shared table": ("table_directories", "table_files", "table_bytes", "plan_paths"),
 }
 _SECONDS = "_seconds"
 

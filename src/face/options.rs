@@ -4,6 +4,7 @@
 //! is not looked at where the interpreter ignores it (`-E`, `-I`). A bad argument is an error; a bad
 //! value in the environment is passed over, for it must not break an interpreter's start.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PyValueError;
@@ -17,14 +18,42 @@ use crate::probe::Backend;
 pub struct Options {
     pub backend: Backend,
     pub freshness: Freshness,
-    pub cache: &'static str,
+    pub cache: Cache,
+    /// Bytes of the shared table, at most.
+    pub limit: u64,
     /// `FASTPATH=0`.
     pub disabled: bool,
 }
 
+/// Where the shared table lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cache {
+    /// Where the platform keeps caches.
+    #[default]
+    Auto,
+    /// There is none.
+    Off,
+    /// In this directory.
+    At(PathBuf),
+}
+
+impl Cache {
+    /// As it is told to people.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Auto => "auto".to_owned(),
+            Self::Off => "off".to_owned(),
+            Self::At(dir) => dir.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// The default limit of `FASTPATH_CACHE_LIMIT`, in megabytes.
+const LIMIT: u64 = 256;
+
 const BACKENDS: &str = "'auto', 'serial', 'threads' or 'uring'";
 const FRESHNESSES: &str = "'auto', 'strict' or 'sealed'";
-const CACHES: &str = "'auto' or 'off'";
+const CACHES: &str = "'auto', 'off' or the absolute path of a directory";
 
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
@@ -55,11 +84,9 @@ impl Options {
         if freshness != "auto" {
             options.freshness = self::freshness(freshness)?;
         }
-        options.cache = match cache {
-            "auto" => options.cache,
-            "off" => "off",
-            other => return Err(refusal("cache", other, CACHES)),
-        };
+        if cache != "auto" {
+            options.cache = self::cache(cache)?;
+        }
         Ok(options)
     }
 
@@ -79,7 +106,11 @@ impl Options {
         Self {
             backend: from_variable(py, "FASTPATH_BACKEND", variable, backend),
             freshness: from_variable(py, "FASTPATH_FRESHNESS", variable, freshness),
-            cache: "auto",
+            cache: from_variable(py, "FASTPATH_CACHE_DIR", variable, cache),
+            limit: match from_variable(py, "FASTPATH_CACHE_LIMIT", variable, megabytes) {
+                0 => LIMIT << 20,
+                limit => limit,
+            },
             disabled,
         }
     }
@@ -120,6 +151,22 @@ pub fn backend(name: &str) -> PyResult<Backend> {
 
 fn freshness(name: &str) -> PyResult<Freshness> {
     Freshness::from_name(name).ok_or_else(|| refusal("freshness", name, FRESHNESSES))
+}
+
+fn cache(value: &str) -> PyResult<Cache> {
+    match value {
+        "auto" => Ok(Cache::Auto),
+        "off" => Ok(Cache::Off),
+        dir if Path::new(dir).is_absolute() => Ok(Cache::At(dir.into())),
+        other => Err(refusal("cache", other, CACHES)),
+    }
+}
+
+/// So many megabytes, in bytes.
+fn megabytes(value: &str) -> PyResult<u64> {
+    let number = value.parse().ok().filter(|number| (1..=4096).contains(number));
+    let bytes = number.map(|number: u64| number << 20);
+    bytes.ok_or_else(|| refusal("limit", value, "a number of megabytes from 1 to 4096"))
 }
 
 fn refusal(what: &str, value: &str, allowed: &str) -> PyErr {

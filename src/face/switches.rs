@@ -15,6 +15,7 @@ static LOADING: AtomicBool = AtomicBool::new(true);
 static RESTING: AtomicBool = AtomicBool::new(true);
 static AHEAD: AtomicBool = AtomicBool::new(true);
 static ALWAYS_AHEAD: AtomicBool = AtomicBool::new(false);
+static SETTLING: AtomicBool = AtomicBool::new(true);
 
 /// What is switched on.
 pub struct Switches {
@@ -26,6 +27,8 @@ pub struct Switches {
     pub resting: bool,
     /// Look-ahead.
     pub ahead: LookAhead,
+    /// Whether what has just changed stays out of the shared table.
+    pub settling: bool,
 }
 
 impl Switches {
@@ -36,13 +39,14 @@ impl Switches {
             (true, false) => LookAhead::WhereSlow,
             (true, true) => LookAhead::Always,
         };
-        let [finding, loading, resting] = [&FINDING, &LOADING, &RESTING].map(|s| s.load(Relaxed));
-        Self { finding, loading, resting, ahead }
+        let [finding, loading, resting, settling] =
+            [&FINDING, &LOADING, &RESTING, &SETTLING].map(|s| s.load(Relaxed));
+        Self { finding, loading, resting, ahead, settling }
     }
 }
 
-/// Switch a part on or off for the next `install`: finding, loading, collector (its rest), look-ahead, or
-/// look-ahead-always (on any filesystem).
+/// Switch a part on or off for the next `install`: finding, loading, collector (its rest), look-ahead,
+/// look-ahead-always (on any filesystem), or settling (what has just changed stays out of the shared table).
 #[pyfunction]
 pub fn _switch(part: &str, on: bool) -> PyResult<()> {
     let switch = match part {
@@ -51,6 +55,7 @@ pub fn _switch(part: &str, on: bool) -> PyResult<()> {
         "collector" => &RESTING,
         "look-ahead" => &AHEAD,
         "look-ahead-always" => &ALWAYS_AHEAD,
+        "settling" => &SETTLING,
         other => return Err(PyValueError::new_err(format!("no part is called {other:?}"))),
     };
     switch.store(on, Relaxed);

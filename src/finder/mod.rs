@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
 use crate::candidates::{Candidate, INIT};
-use crate::index::{Answer, Freshness, Index, LookAhead, Pass, Run};
+use crate::index::{Answer, Freshness, Index, LookAhead, Pass, Run, Share};
 use crate::probe::Backend;
 use crate::table::Directory;
 pub use named::as_function;
@@ -77,6 +77,11 @@ impl Finder {
     /// Where to look ahead; it is where the filesystem is slow unless this is called.
     pub fn look_ahead(&mut self, ahead: LookAhead) {
         self.index.look_ahead_where(ahead);
+    }
+
+    /// Shares what is learnt with other processes; it is not shared unless this is called.
+    pub fn share(&mut self, share: Share) {
+        self.index.share(share);
     }
 
     /// Puts stock's bodies back.

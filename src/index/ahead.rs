@@ -18,7 +18,7 @@ use super::reading::now_ns;
 use super::{Index, Pass, Run, count};
 use crate::bytecode::{self, Import, Opcodes};
 use crate::candidates::{self, INIT};
-use crate::fact::{Content, Fact, Generation, Kind, Stat};
+use crate::fact::{Content, Generation, Kind, Stat};
 use crate::pyc::{self, Claim, Naming};
 use crate::table::{Directory, NameSet, Names, StemHash};
 
@@ -240,18 +240,33 @@ impl Index {
         let files: Vec<&Path> = now.iter().filter_map(|(_, place)| place.file.as_deref()).collect();
         let beside = |file: &&Path| bytecode_of(dialect, file);
         let bytecode: Vec<Option<PathBuf>> = files.iter().map(beside).collect();
-        let wanted: Vec<&Path> = bytecode.iter().flatten().map(PathBuf::as_path).collect();
+        let proposals: Vec<_> = files.iter().map(|file| self.proposal(file)).collect();
+        // What a table has is asked about, not read.
+        let proposed = |is: bool| {
+            let pairs = bytecode.iter().zip(&proposals);
+            pairs
+                .filter(move |(_, one)| one.is_some() == is)
+                .filter_map(|(path, _)| path.as_deref())
+        };
+        let wanted: Vec<&Path> = proposed(false).collect();
+        let asked: Vec<&Path> = files.iter().copied().chain(proposed(true)).collect();
         let share = self.shelf().room() / wanted.len().max(1) as u64;
         let began = now_ns();
-        let stat = || self.prober.stat(&files);
+        let stat = || self.prober.stat(&asked);
         let read = || self.prober.read(&wanted, share.min(LARGEST));
         let list = || self.read_unread(pass, &self.may_be_packages(now));
-        let (stats, (contents, ())) = together(stat, || together(read, list));
-        let (mut stats, mut contents) = (stats.into_iter().zip(bytecode), contents.into_iter());
-        let mut fetched = |_: &PathBuf| match stats.next()? {
-            (Fact::Present(stat), Some(_)) => Some((stat, contents.next()?.ok()?)),
-            (_, Some(_)) => contents.next().and(None),
-            (_, None) => None,
+        let (facts, (contents, ())) = together(stat, || together(read, list));
+        let (facts, now_proposed) = facts.split_at(files.len());
+        let (mut contents, mut now_proposed) = (contents.into_iter(), now_proposed.iter());
+        let mut parts = facts.iter().zip(&bytecode).zip(&proposals);
+        let mut fetched = |_: &PathBuf| {
+            let ((fact, path), proposal) = parts.next()?;
+            let content = match (path, proposal) {
+                (None, _) => None,
+                (Some(_), None) => contents.next()?.ok(),
+                (Some(_), Some(one)) => self.proposed(one, now_proposed.next()?.stat()?),
+            };
+            Some((*fact.stat()?, content?))
         };
         // What may still have changed within a tick after it was read would not show it.
         let is_old = |(_, content): &(Stat, Content)| !Generation::of(&content.stat).is_racy(began);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::{Index, count};
-use crate::fact::{Content, Generation, Stat};
+use crate::fact::{Content, Fact, Generation, Stat};
 
 /// A bytecode file larger than this is stock's business, in bytes.
 const LARGEST: u64 = 64 << 20;
@@ -25,27 +25,40 @@ impl Index {
     #[must_use]
     pub fn load(&self, source: &Path, bytecode: &Path) -> Option<Loaded> {
         let began = Instant::now();
-        let fact = self.prober.stat(&[source]).pop()?;
-        let source = fact.stat().copied();
+        let proposal = self.proposal(source);
+        if let Some(loaded) = proposal.as_ref().and_then(|proposal| self.sealed(proposal)) {
+            count(&self.counters.read_ns, began.elapsed().as_nanos() as usize);
+            return Some(loaded);
+        }
+        let asked = [source, bytecode];
+        let facts = self.prober.stat(&asked[..1 + usize::from(proposal.is_some())]);
+        let stat = facts[0].stat().copied();
         let stated = Instant::now();
         count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
-        if self.may_look_ahead() {
+        if self.may_refresh() {
             self.refresh_if_forgotten(stated - began, Some(bytecode));
         }
-        let bytecode = self.fetched(bytecode).or_else(|| self.read_whole(bytecode));
+        let now = facts.get(1).and_then(Fact::stat);
+        let content = self
+            .fetched(bytecode, now)
+            .or_else(|| self.proposed(proposal.as_ref()?, now?))
+            .or_else(|| self.read_whole(bytecode));
         count(&self.counters.read_ns, stated.elapsed().as_nanos() as usize);
-        Some(Loaded { source: source?, bytecode: bytecode? })
+        let loaded = Loaded { source: stat?, bytecode: content? };
+        let is_news = !proposal.is_some_and(|proposal| proposal.is_of(&loaded));
+        self.note_load(source, &loaded.source, bytecode, is_news);
+        Some(loaded)
     }
 
-    /// What look-ahead has fetched of this file, if that is what is there now, as far as stat(2) shows: a network
-    /// filesystem that lets the kernel keep attributes for a while may show it that much later than open(2) would,
-    /// as it does for the source, of which nobody but stat(2) is asked.
-    fn fetched(&self, path: &Path) -> Option<Content> {
+    /// What look-ahead has fetched of this file, if that is what is there now (and `now` says, if that was asked), as
+    /// far as stat(2) shows: a network filesystem that lets the kernel keep attributes for a while may show it that
+    /// much later than open(2) would, as it does for the source, of which nobody but stat(2) is asked.
+    fn fetched(&self, path: &Path, now: Option<&Stat>) -> Option<Content> {
         let content = self.shelf().take(path, Instant::now())?;
-        let now = self.prober.stat(&[path]).pop()?;
-        let now = now.stat()?;
+        let ask = || self.prober.stat(&[path]).pop()?.stat().copied();
+        let now = now.copied().or_else(ask)?;
         let same =
-            Generation::of(now) == Generation::of(&content.stat) && now.size == content.stat.size;
+            Generation::of(&now) == Generation::of(&content.stat) && now.size == content.stat.size;
         if same {
             count(&self.counters.ahead_used_files, 1);
             count(&self.counters.ahead_used_bytes, content.bytes.len());

@@ -262,6 +262,7 @@ impl Index {
         // Another thread may have seen a change that came after this listing.
         if state.generation == before {
             state.names = Names::Listed(Arc::clone(&names));
+            self.note_listing(before, &state.names);
         }
         Some(names)
     }

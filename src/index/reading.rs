@@ -27,10 +27,14 @@ impl Index {
     #[must_use]
     pub fn identify(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) -> Vec<bool> {
         pass.learnt = true;
-        let facts = self.stat_dirs(dirs);
-        let note = |(dir, fact): (&Arc<Directory>, &Fact)| {
+        let is_sealed: Vec<bool> = dirs.iter().map(|dir| self.is_sealed(dir)).collect();
+        let asked = dirs.iter().zip(&is_sealed).filter(|(_, is_sealed)| !**is_sealed);
+        let asked: Vec<_> = asked.map(|(dir, _)| Arc::clone(dir)).collect();
+        let mut facts = self.stat_dirs(&asked).into_iter();
+        let mut note = |(dir, is_sealed): (&Arc<Directory>, &bool)| {
+            let Some(fact) = (if *is_sealed { None } else { facts.next() }) else { return true };
             let mut state = dir.state();
-            if Seen::of(*fact).is_still(state.generation, &state.names) {
+            if Seen::of(fact).is_still(state.generation, &state.names) {
                 state.pass = pass.id;
             } else if let (Names::Unread, true) = (&state.names, fact.is_dir()) {
                 state.seen = fact.stat().copied();
@@ -38,7 +42,7 @@ impl Index {
             }
             fact.is_dir()
         };
-        dirs.iter().zip(&facts).map(note).collect()
+        dirs.iter().zip(&is_sealed).map(&mut note).collect()
     }
 
     /// Whether all of these are directories, as far as this pass has not just seen it: one batch.
@@ -72,11 +76,17 @@ impl Index {
         let slow = self.has_been_slow(before, dirs.len());
         if slow {
             self.met_slow.store(true, Ordering::Relaxed);
+            self.replay(dirs);
         }
         for dir in dirs {
-            dir.state().slow = slow;
+            dir.state().slow |= slow;
         }
         slow
+    }
+
+    /// Whether any directory was slow to read so far.
+    pub(super) fn has_met_slow(&self) -> bool {
+        self.met_slow.load(Ordering::Relaxed)
     }
 
     /// Whether so many operations, the first of them when calls had slept for `before`, slept longer than a fast
@@ -86,12 +96,18 @@ impl Index {
         slept > SLOW * u32::try_from(operations).unwrap_or(u32::MAX)
     }
 
-    /// Whether look-ahead may be worth something: any directory was slow to read so far.
+    /// Whether look-ahead may be worth something: any directory was slow to read so far, and no plan says what is
+    /// to come.
     #[must_use]
     pub fn may_look_ahead(&self) -> bool {
+        self.may_refresh() && !self.is_planned()
+    }
+
+    /// Whether anything may be expected that the kernel could forget.
+    pub(super) fn may_refresh(&self) -> bool {
         match self.ahead {
             LookAhead::Never => false,
-            LookAhead::WhereSlow => self.met_slow.load(Ordering::Relaxed),
+            LookAhead::WhereSlow => self.has_met_slow(),
             LookAhead::Always => true,
         }
     }
@@ -106,6 +122,8 @@ impl Index {
 
     /// Reads these directories: their generations in one batch, then their names in one.
     fn read(&self, pass: &mut Pass, dirs: &[Arc<Directory>]) {
+        let unsealed = dirs.iter().filter(|dir| !self.take_sealed(pass, dir));
+        let dirs: &[Arc<Directory>] = &unsealed.cloned().collect::<Vec<_>>();
         let identified = |dir: &Arc<Directory>| {
             let mut state = dir.state();
             let of_this_pass = state.pass == pass.id;
@@ -122,6 +140,15 @@ impl Index {
         self.read_names(pass, dirs, &seen);
     }
 
+    /// Takes this directory's names from a sealed table, if there is one that has it.
+    fn take_sealed(&self, pass: &mut Pass, dir: &Arc<Directory>) -> bool {
+        let Some(names) = self.sealed_names(dir) else { return false };
+        pass.listed.push(Arc::clone(dir));
+        let names = Names::Listed(Arc::new(names));
+        self.publish(dir, pass, self.table.trust(), None, names);
+        true
+    }
+
     /// Reads the names of these directories, whose generations have just been `seen`.
     fn read_names(&self, pass: &mut Pass, dirs: &[Arc<Directory>], seen: &[Seen]) {
         let trust = self.table.trust();
@@ -129,17 +156,24 @@ impl Index {
         for huge in [false, true] {
             let chosen: Vec<_> =
                 dirs.iter().zip(seen).filter(|(_, s)| s.is_huge() == Some(huge)).collect();
-            let paths: Vec<_> = chosen.iter().map(|(dir, _)| dir.path()).collect();
+            let known: Vec<_> = chosen.iter().map(|(dir, seen)| self.known(dir, seen)).collect();
+            let unknown = chosen.iter().zip(&known).filter(|(_, known)| known.is_none());
+            let paths: Vec<_> = unknown.map(|((dir, _), _)| dir.path()).collect();
             // Of a huge one, the first name tells whether we may read it.
-            let listings = self.prober.list(&paths, if huge { 1 } else { LARGE });
+            let mut listings = self.prober.list(&paths, if huge { 1 } else { LARGE }).into_iter();
             let shut = self.are_shut(&chosen);
-            for (((dir, seen), listing), is_shut) in chosen.into_iter().zip(listings).zip(shut) {
+            for (((dir, seen), known), is_shut) in chosen.into_iter().zip(known).zip(shut) {
                 let Seen::Dir(generation, stat) = seen else { continue };
                 pass.listed.push(Arc::clone(dir));
-                let names = if is_shut { Names::Unreadable } else { names_of(listing, stat.size) };
+                let is_known = known.is_some();
+                let names = known.or_else(|| Some(names_of(listings.next()?, stat.size)));
+                let names = if is_shut { Names::Unreadable } else { names.unwrap_or_default() };
                 // What was away when it was to be listed may be back in this very generation.
                 let was_there = !matches!(names, Names::Gone);
                 let generation = Some(*generation).filter(|g| was_there && !g.is_racy(now));
+                if !is_known {
+                    self.note_listing(generation, &names);
+                }
                 self.publish(dir, pass, trust, generation, names);
             }
         }
@@ -151,6 +185,12 @@ impl Index {
             };
             self.publish(dir, pass, trust, None, names);
         }
+    }
+
+    /// What another process has found in this directory, of which this was just `seen`.
+    fn known(&self, dir: &Directory, seen: &Seen) -> Option<Names> {
+        let Seen::Dir(generation, _) = seen else { return None };
+        Some(Names::Listed(Arc::new(self.names_of_others(dir, generation)?)))
     }
 
     /// For each directory, whether nothing in it can be reached, though it may be listed: then stock's stat
@@ -191,7 +231,7 @@ impl Index {
     /// Compares these directories with the filesystem in one batch and reads again what differs; a
     /// new epoch begins if names are not as they were.
     pub(super) fn revalidate(&self, pass: &mut Pass, mut dirs: Vec<Arc<Directory>>) {
-        dirs.retain(|dir| dir.state().pass != pass.id);
+        dirs.retain(|dir| dir.state().pass != pass.id && !self.is_sealed(dir));
         let facts = self.stat_again(&dirs);
         let mut changed = Vec::new();
         let mut seen = Vec::new();

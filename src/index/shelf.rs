@@ -44,7 +44,14 @@ pub struct Shelf {
 #[derive(Debug)]
 struct Fetched {
     source: PathBuf,
-    content: Content,
+    /// None where it need not be fetched, but will be asked about.
+    content: Option<Content>,
+}
+
+impl Fetched {
+    fn len(&self) -> usize {
+        self.content.as_ref().map_or(0, |content| content.bytes.len())
+    }
 }
 
 impl Shelf {
@@ -85,11 +92,20 @@ impl Shelf {
             return false;
         }
         self.bytes += content.bytes.len();
-        self.filled = Some(now);
-        if let Some(former) = self.files.insert(path, Fetched { source, content }) {
-            self.bytes -= former.content.bytes.len();
-        }
+        self.insert(path, Fetched { source, content: Some(content) }, now);
         true
+    }
+
+    /// Somebody will ask about this file, and about its source; its content is had elsewhere.
+    pub fn expect(&mut self, path: PathBuf, source: PathBuf, now: Instant) {
+        self.insert(path, Fetched { source, content: None }, now);
+    }
+
+    fn insert(&mut self, path: PathBuf, file: Fetched, now: Instant) {
+        self.filled = Some(now);
+        if let Some(former) = self.files.insert(path, file) {
+            self.bytes -= former.len();
+        }
     }
 
     /// What was fetched of this file, if it was. If it was not, and nothing has been put here for long, the rest
@@ -98,14 +114,14 @@ impl Shelf {
         if self.files.is_empty() {
             return None;
         }
-        let Some(Fetched { content, .. }) = self.files.remove(path) else {
+        let Some(file) = self.files.remove(path) else {
             if self.filled.is_some_and(|filled| now.duration_since(filled) > PATIENCE) {
                 *self = Self::default();
             }
             return None;
         };
-        self.bytes -= content.bytes.len();
-        Some(content)
+        self.bytes -= file.len();
+        file.content
     }
 
     /// Whether it is time to ask about everything here once more, because a question took so long that the kernel

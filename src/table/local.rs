@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 
 use super::NameSet;
+use super::shared::Block;
 use crate::fact::{Generation, Stat};
 
 /// Answers kept at most; a program that asks for endless new names starts over.
@@ -65,6 +66,8 @@ pub struct State {
     pub slow: bool,
     /// Whether it was listed ahead of any lookup: the first that makes use of that tells it.
     pub untold: bool,
+    /// What the shared tier has of it, and the number of the table; none at all until that was asked.
+    pub block: Option<Option<(usize, Arc<Block>)>>,
 }
 
 /// A directory that was looked at.
@@ -125,6 +128,11 @@ impl<A: Clone> Table<A> {
         }
         let fresh = || Arc::new(Directory { path: path.to_owned(), state: Mutex::default() });
         Arc::clone(&self.dirs.entry(path.to_owned()).or_insert_with(fresh))
+    }
+
+    /// Calls `look` with every record there is. It must not ask this table anything.
+    pub fn each_directory(&self, mut look: impl FnMut(&Directory)) {
+        self.dirs.iter().for_each(|dir| look(&dir));
     }
 
     /// What reading must be at least as new as. See [`Table::distrust`].

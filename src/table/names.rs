@@ -39,6 +39,12 @@ impl NameSet {
         Self(Form::Stored(block))
     }
 
+    /// Whether another process has found them.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        matches!(self.0, Form::Stored(_))
+    }
+
     /// Whether any name could begin with `stem` and a dot, or be `stem`.
     #[must_use]
     pub fn may_hold(&self, stem: StemHash) -> bool {

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 /// A table's name.
 pub const NAME: &str = "0123.table";
 
-/// Whether tables are mapped here.
-pub const MAPPED: bool = cfg!(all(target_os = "linux", not(fastpath_portable)));
+/// Whether what only Linux has is used here.
+pub const LINUX: bool = cfg!(all(target_os = "linux", not(fastpath_portable)));
 
 /// Bytes that are written at a time, which suits no buffer.
 const PIECE: usize = 1013;
@@ -101,15 +101,11 @@ fn byte(number: u8, at: usize) -> u8 {
 }
 
 /// The number of a table, which must be complete. None where it has been replaced since it was opened, and is no longer
-/// to be had: what is mapped always is.
+/// to be had.
 #[track_caller]
 pub fn number(table: &dyn Bytes) -> Option<u8> {
     let length = usize::try_from(table.len()).unwrap();
-    let bytes = table.read(0, length);
-    if bytes.is_none() && !MAPPED {
-        return None;
-    }
-    let bytes = bytes.expect("what is mapped stays");
+    let bytes = table.read(0, length)?;
     assert!(*bytes == *pattern(bytes[0]), "the table {} is not whole: {length} bytes", bytes[0]);
     Some(bytes[0])
 }

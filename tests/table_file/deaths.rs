@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastpath::table::shared::{Published, Trust, open};
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::alone::{alone, child, given, succeeded};
+use crate::alone::{child, given, succeeded};
 use crate::bed::{Bed, NAME, number, number_at, publish_number};
 
 /// Numbers of tables that are published in turn.
@@ -126,10 +126,4 @@ fn eight_writers_at_once_and_a_reader_who_never_sees_half_a_table() {
     }
     assert!(reads > 0 && number_at(&bed.table()) < NUMBERS);
     assert_eq!(bed.names(), names(&[]));
-}
-
-/// A child of fork(2) has the mapping too, but it is not the process that made it.
-#[test]
-fn a_child_reads_its_own_memory() {
-    alone("without::read_in_a_child", Bed::new().dir());
 }

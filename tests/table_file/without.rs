@@ -1,7 +1,6 @@
-//! Where something is missing: a call, rights, room, memory. The same answers, or none, and the old table stays.
+//! Where something is missing: rights, room, memory. The same answers, or none, and the old table stays.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -10,25 +9,12 @@ use std::process::{Command, Stdio};
 use fastpath::table::shared::{Published, Refusal, Trust, open, place};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
-use seccompiler::{SeccompAction, SeccompFilter};
 
 use crate::alone::{alone, child, child_of, given, succeeded};
-use crate::bed::{Bed, MAPPED, NAME, chmod, is_root, number_at, pattern, publish_number, skip};
+use crate::bed::{Bed, LINUX, NAME, chmod, is_root, number_at, pattern, publish_number, skip};
 
 /// Somebody who is neither root nor has an account.
 const SOMEBODY: u32 = 12_345;
-
-/// Refuses a call to this process from now on, with this errno.
-fn refuse(call: libc::c_long, errno: i32) {
-    let filter = SeccompFilter::new(
-        [(call, vec![])].into(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(errno.unsigned_abs()),
-        std::env::consts::ARCH.try_into().unwrap(),
-    );
-    let program: seccompiler::BpfProgram = filter.unwrap().try_into().unwrap();
-    seccompiler::apply_filter_all_threads(&program).unwrap();
-}
 
 fn become_somebody() {
     let (user, group) = (Uid::from_raw(SOMEBODY), Gid::from_raw(SOMEBODY));
@@ -46,39 +32,18 @@ fn pieces_are_right(table: &Path, number: u8) {
 
 // ---- a call ------------------------------------------------------------------------------------
 
-#[test]
-fn where_nothing_can_be_copied_out_the_file_is_opened_anew() {
-    for work in ["refused_eperm", "refused_enosys", "refused_after_opening"] {
-        alone(&format!("without::{work}"), Bed::with(&pattern(50)).dir());
-    }
-}
-
-#[test]
-#[ignore = "refuses a call to its process: run by the test above it"]
-fn refused_eperm() {
-    refuse(libc::SYS_process_vm_readv, libc::EPERM);
-    pieces_are_right(&given().join(NAME), 50);
-}
-
-#[test]
-#[ignore = "refuses a call to its process: run by the test above it"]
-fn refused_enosys() {
-    refuse(libc::SYS_process_vm_readv, libc::ENOSYS);
-    pieces_are_right(&given().join(NAME), 50);
-}
-
 /// It is the same file and version that is opened anew, or nothing is read.
 #[test]
-#[ignore = "refuses a call to its process: run by the test above it"]
-fn refused_after_opening() {
-    let path = given().join(NAME);
+fn another_version_of_the_file_is_not_read() {
+    let bed = Bed::with(&pattern(50));
+    let path = bed.table();
     let table = open(&path, Trust::User).unwrap();
     assert!(table.read(20_000, 100).is_some());
-    refuse(libc::SYS_process_vm_readv, libc::EPERM);
-    assert_eq!(table.read(20_000, 100).as_deref(), Some(&pattern(50)[20_000..20_100]));
     publish_number(&path, 51, |_| Ok(())).unwrap();
-    assert_eq!(table.read(20_000, 100), None, "of another file");
+    assert_eq!(table.read(20_000, 100).as_deref(), Some(&pattern(50)[20_000..20_100]));
+    assert_eq!(table.read(100_000, 100), None, "of another file");
     pieces_are_right(&path, 51);
+    let table = open(&path, Trust::User).unwrap();
     File::options().write(true).open(&path).unwrap().set_len(30_000).unwrap();
     assert_eq!(table.read(20_000, 100), None);
 }
@@ -86,7 +51,7 @@ fn refused_after_opening() {
 // ---- memory ------------------------------------------------------------------------------------
 
 #[test]
-fn where_it_cannot_be_mapped_the_file_is_opened_anew() {
+fn a_piece_for_which_there_is_no_memory_is_none() {
     alone("without::little_address_space", Bed::with(b"x").dir());
 }
 
@@ -144,9 +109,8 @@ fn no_descriptors() {
     assert_eq!(open(&path, Trust::User).unwrap_err(), Refusal::Io(libc::EMFILE));
     let error = publish_number(&path, 2, |_| Ok(())).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-    if MAPPED {
-        assert!(table.read(20_000, 10).is_some(), "what is mapped needs none");
-    }
+    assert_eq!(table.read(1, 10), None);
+    assert!(table.read(table.len() - 10, 10).is_some(), "what was read along is there");
 }
 
 // ---- rights ------------------------------------------------------------------------------------
@@ -267,34 +231,6 @@ fn set_user_id() {
     assert_eq!(error.to_string(), Refusal::Secure.to_string());
 }
 
-// ---- a parent ----------------------------------------------------------------------------------
-
-/// The parent's mapping is gone when the child reads: whoever took the parent's memory for its own would find nothing.
-#[test]
-#[ignore = "forks: run by a test in `deaths`"]
-fn read_in_a_child() {
-    let path = given().join(NAME);
-    publish_number(&path, 9, |_| Ok(())).unwrap();
-    let table = open(&path, Trust::User).unwrap();
-    assert!(table.read(20_000, 100).is_some());
-    let (mut wait, go) = std::io::pipe().unwrap();
-    // SAFETY: the child only reads and ends; it takes no lock that another thread may have held.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        drop(go);
-        let waited = wait.read(&mut [0]);
-        let right = table.read(20_000, 100).as_deref() == Some(&pattern(9)[20_000..20_100]);
-        // SAFETY: it returns to nobody.
-        unsafe { libc::_exit(i32::from(waited.is_err() || !right)) };
-    }
-    drop(table);
-    drop(go);
-    let mut status = 0;
-    // SAFETY: the status is ours to be written.
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status, 0);
-}
-
 // ---- nothing: how many calls it takes ----------------------------------------------------------
 
 #[test]
@@ -319,15 +255,14 @@ fn the_calls_are_those_that_were_promised() {
         calls.filter(|line| !line.contains("F_GETFD")).collect::<Vec<_>>()
     };
     let missing = between("/mark-missing", "/mark-opened");
-    assert_eq!(missing.len(), if MAPPED { 1 } else { 1 + 4 }, "{missing:#?}");
+    assert_eq!(missing.len(), if LINUX { 1 } else { 1 + 4 }, "{missing:#?}");
     let opened = between("/mark-opened", "/mark-piece");
-    // Elsewhere nothing is mapped, but users and groups are asked for: four to see whether the process has more
-    // rights than its user, one for the file and one for the directory.
-    let at_most = if MAPPED { 6 } else { 5 + 6 };
+    // Elsewhere users and groups are asked for: four to see whether the process has more rights than its user, one for
+    // the file and one for the directory.
+    let at_most = if LINUX { 5 } else { 5 + 6 };
     assert!(opened.len() <= at_most, "{opened:#?}");
     let piece = between("/mark-piece", "/mark-publish");
-    let at_most = if MAPPED { 2 } else { 4 };
-    assert!(piece.len() <= at_most, "{piece:#?}");
+    assert!(piece.len() <= 4, "{piece:#?}");
     // The table's name is never without a table, and nobody waits for a disk.
     let published = between("/mark-publish", "/mark-end");
     let quoted = format!("\"{NAME}\"");

@@ -2,8 +2,6 @@
 
 use rustix::process::{getegid, geteuid, getgid, getuid};
 
-pub(super) use super::reopened::Reopened as View;
-
 /// Whether the process has more rights than whoever executed it, as far as its numbers show it.
 pub(super) fn has_more_rights() -> bool {
     getuid() != geteuid() || getgid() != getegid()

@@ -8,12 +8,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::reopened::Version;
-use super::system::View;
+use super::reopened::{Reopened, Version};
+use super::windows::Windows;
 use super::{Bytes, Refusal, Trust, owner, system};
 
-/// Bytes read along while the file is open, in one call, from its end: there a table says what is in it, and these are all
-/// of that for most.
+/// Bytes read at once while the file is open: the end of it, where a table says what is in it.
 const TAIL: u64 = 16 << 10;
 
 /// A table of more bytes is none: sixteen times what one may grow to unless told otherwise.
@@ -23,8 +22,7 @@ const LARGEST: u64 = 4 << 30;
 #[derive(Debug)]
 struct Table {
     len: u64,
-    tail: Box<[u8]>,
-    rest: View,
+    windows: Windows,
 }
 
 impl Bytes for Table {
@@ -33,11 +31,7 @@ impl Bytes for Table {
     }
 
     fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>> {
-        at.checked_add(len as u64).filter(|end| *end <= self.len)?;
-        match at.checked_sub(self.len - self.tail.len() as u64) {
-            Some(at) => Some(self.tail[at as usize..][..len].into()),
-            None => self.rest.read(at, len),
-        }
+        self.windows.read(at, len)
     }
 }
 
@@ -70,7 +64,8 @@ pub fn open(path: &Path, trust: Trust) -> Result<Box<dyn Bytes>, Refusal> {
     check_directory(dir, trust)?;
     let version = Version::of(&meta);
     let tail = tail(&file, version.len)?;
-    Ok(Box::new(Table { len: version.len, tail, rest: View::new(&file, path, version) }))
+    let windows = Windows::new(Reopened::new(path, version), version.len, tail);
+    Ok(Box::new(Table { len: version.len, windows }))
 }
 
 /// Opens for reading what is there itself, without following a link, without waiting (a FIFO would wait for a writer), without making a
@@ -110,15 +105,14 @@ fn check_directory(dir: &Path, trust: Trust) -> Result<(), Refusal> {
 }
 
 /// The file's last bytes.
-fn tail(file: &File, len: u64) -> Result<Box<[u8]>, Refusal> {
+fn tail(file: &File, len: u64) -> Result<Vec<u8>, Refusal> {
     match len {
         0 => return Err(Refusal::Damaged("it has no bytes")),
         1..=LARGEST => {}
         _ => return Err(Refusal::Damaged("it has more than 4 GB")),
     }
-    let wanted = len.min(TAIL);
-    let mut tail = vec![0; wanted as usize].into_boxed_slice();
-    match file.read_at(&mut tail, len - wanted) {
+    let mut tail = vec![0; len.min(TAIL) as usize];
+    match file.read_at(&mut tail, len.saturating_sub(TAIL)) {
         Ok(read) if read == tail.len() => Ok(tail),
         Ok(_) => Err(Refusal::Damaged("it was cut short meanwhile")),
         Err(error) => Err(refusal(&error)),

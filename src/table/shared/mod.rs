@@ -30,6 +30,8 @@ mod owner;
 mod publish;
 #[cfg(unix)]
 mod reopened;
+#[cfg(unix)]
+mod windows;
 
 #[cfg(all(target_os = "linux", not(fastpath_portable)))]
 #[path = "linux/mod.rs"]

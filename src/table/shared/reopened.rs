@@ -1,8 +1,8 @@
-//! A file that is opened anew for every piece: how bytes are had where a mapping cannot be copied out of.
+//! A file that is opened anew for every piece.
 //!
 //! Four system calls a piece, and no descriptor in between. It gives nothing once the file is another one, or another version.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -34,21 +34,24 @@ pub(super) struct Reopened {
 }
 
 impl Reopened {
-    /// The same as every other view's: of the open file nothing is needed here.
-    pub(super) fn new(_file: &File, path: &Path, version: Version) -> Self {
+    /// The file of this path, as long as it is of this version.
+    pub(super) fn new(path: &Path, version: Version) -> Self {
         Self { path: path.into(), version }
     }
 
-    /// A private copy of these bytes of the file's length, if they are still there.
-    pub(super) fn read(&self, at: u64, len: usize) -> Option<Box<[u8]>> {
+    /// Fills `into` with these bytes; false, with anything in it, if they are not there.
+    pub(super) fn read(&self, at: u64, len: usize, into: &mut Vec<u8>) -> bool {
+        self.try_read(at, len, into).is_some()
+    }
+
+    fn try_read(&self, at: u64, len: usize, into: &mut Vec<u8>) -> Option<()> {
         let file = open_itself(&self.path).ok()?;
         if Version::of(&file.metadata().ok()?) != self.version {
             return None;
         }
-        let mut piece = Vec::new();
-        piece.try_reserve_exact(len).ok()?;
-        piece.resize(len, 0);
-        file.read_exact_at(&mut piece, at).ok()?;
-        Some(piece.into_boxed_slice())
+        into.clear();
+        into.try_reserve_exact(len).ok()?;
+        into.resize(len, 0);
+        file.read_exact_at(into, at).ok()
     }
 }

@@ -1,7 +1,5 @@
 //! What only Linux has. `elsewhere.rs` is its twin for every other POSIX system.
 
 mod auxv;
-mod mapped;
 
 pub(super) use auxv::{has_more_rights, user_at_start};
-pub(super) use mapped::Mapped as View;

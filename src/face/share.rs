@@ -1,0 +1,63 @@
+//! Where this interpreter's shared table lies, and whom it is for.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::options::{Cache, Options};
+use super::program;
+use crate::index::Share;
+use crate::table::shared::{self, Key};
+
+/// What changed less than this before a process's end stays out of the table, in nanoseconds: it is likely to change
+/// again, and the coarsest of clocks (FAT's) may not show it.
+const SETTLED_NS: i128 = 2_000_000_000;
+/// The table that `python -m fastpath seal` makes, in `sys.prefix`.
+pub const SEAL: &str = "fastpath.seal";
+
+/// How tables are shared here; none where the user wants none. Without `settles`, what has just changed is shared
+/// too, for tests.
+///
+/// # Errors
+/// An interpreter that is not as those we know.
+pub fn of(py: Python<'_>, options: &Options, settles: bool) -> PyResult<Option<Share>> {
+    let configured = match &options.cache {
+        Cache::Off => return Ok(None),
+        Cache::Auto => None,
+        Cache::At(dir) => Some(&**dir),
+    };
+    let sys = py.import("sys")?;
+    let [prefix, base] = ["prefix", "base_prefix"]
+        .map(|name| sys.getattr(name).and_then(|prefix| prefix.extract::<PathBuf>()));
+    let (prefix, base) = (prefix?, base?);
+    let key = key(py, &prefix, &base)?;
+    let argv: Vec<String> = sys.getattr("orig_argv")?.extract().unwrap_or_default();
+    let cwd = || std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Some(Share {
+        sealed: Some(prefix.join(SEAL)),
+        file: shared::place(configured).map(|dir| dir.join(key.file_name())),
+        key,
+        program: program::of(&argv, &cwd),
+        roots: vec![prefix, base],
+        // Who wants no bytecode written wants none in a cache, unless he says where.
+        writes: configured.is_some() || !sys.getattr("dont_write_bytecode")?.is_truthy()?,
+        settled_ns: if settles { SETTLED_NS } else { 0 },
+        limit: options.limit,
+    }))
+}
+
+/// Whom a table is for: interpreters that name and compile bytecode alike, in the same environment.
+fn key(py: Python<'_>, prefix: &std::path::Path, base: &std::path::Path) -> PyResult<Key> {
+    let sys = py.import("sys")?;
+    let external = py.import("_frozen_importlib_external")?;
+    let magic = external.getattr("MAGIC_NUMBER")?.cast_into::<PyBytes>()?;
+    let magic = magic.as_bytes().try_into().unwrap_or_default();
+    let environment = [prefix, base].map(|path| path.as_os_str().as_encoded_bytes()).join(&0);
+    Ok(Key {
+        cache_tag: sys.getattr("implementation")?.getattr("cache_tag")?.extract()?,
+        magic,
+        optimize: sys.getattr("flags")?.getattr("optimize")?.extract()?,
+        environment,
+    })
+}
