@@ -11,6 +11,7 @@ WHEELS := target/wheels
 DEV := $(VENV)/made-for-$(subst /,_,$(PYTHON))
 WHEEL := $(WHEELS)/built
 INSTALLED := $(VENV)/installed
+PLOT := $(VENV)/plot
 TESTBED := target/release/slowfs
 SID := build/sid
 
@@ -29,7 +30,7 @@ QUICK_RELEASE := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNI
 PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
 
 .PHONY: help demo build venv test test-rust test-python test-cpython-quick test-cpython sid \
-	lint lint-rust lint-python format bench bench-rust bench-python clean
+	lint lint-rust lint-python format bench bench-rust bench-python bench-farm clean
 
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +89,15 @@ bench-rust: ## Measure the core: engines, regret of the choice, table lookups
 
 bench-python: $(INSTALLED) $(TESTBED) ## Measure whole interpreters against stock
 	$(BIN)/python benches/figures.py --wheel $(WHEELS)/*.whl
+
+$(PLOT): $(DEV) requirements/plot.txt
+	$(PIP) -r requirements/plot.txt
+	@touch $@
+
+# FARM="--launches 120 ..." gives it other arguments.
+bench-farm: $(INSTALLED) $(TESTBED) $(PLOT) ## Launch command lines by the hundred: hot, cold, slow (20 minutes)
+	$(BIN)/python benches/farm.py --wheel $(WHEELS)/*.whl --json build/farm.json \
+	  --plot build/farm.svg $(FARM)
 
 # $(call run-cpython,quick|full,versions): exit status 77 says that there was nothing to run.
 run-cpython = $(BIN)/python tests/cpython/run.py --wheel $(WHEELS)/*.whl --tests $(1) \

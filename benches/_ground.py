@@ -19,15 +19,22 @@ from pathlib import Path
 from _measure import Run, run
 
 ROOT = Path(__file__).resolve().parent.parent
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
-def environment(where: Path, packages: Sequence[str] = (), base: str = sys.executable) -> str:
-    """The python of a venv of `base` with these packages, pinned by requirements/envs.txt.
+def environment(
+    where: Path,
+    packages: Sequence[str] = (),
+    base: str = sys.executable,
+    pinned: str | Path = "envs.txt",
+) -> str:
+    """The python of a venv of `base` with these packages, pinned by a file of requirements/.
 
-    Made afresh when packages, pins or interpreter are others than last time. Packages are
-    installed by this interpreter's pip: for others than `sys.executable` there must be none.
+    Or by any other file, named by an absolute path. Made afresh when packages, pins or interpreter
+    are others than last time. Packages are installed by this interpreter's pip: for others than
+    `sys.executable` there must be none.
     """
-    pins = ROOT / "requirements" / "envs.txt"
+    pins = ROOT / "requirements" / pinned
     version = (
         sys.version if base == sys.executable else said(base, "import sys; print(sys.version)")
     )
@@ -87,9 +94,11 @@ def install(what: Sequence[str], where: Path) -> None:
     quiet([*pip, "install", "--target", str(where), *what])
 
 
-def quiet(command: Sequence[str]) -> None:
-    """Run a command; what it printed appears only if it fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+def quiet(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+    """Run a command, with our variables or these; what it printed appears only if it fails."""
+    done = subprocess.run(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     if done.returncode != 0:
         sys.stderr.write(done.stdout.decode(errors="replace"))
         raise SystemExit(f"failed: {' '.join(command)}")
@@ -140,6 +149,23 @@ def testbed(name: str) -> Path | None:
     return built if built.exists() else None
 
 
+def no_dropping() -> str | None:
+    """Why the kernel's caches cannot be dropped here; None if they can."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return "needs root, to drop the kernel's caches"
+    try:
+        drop_caches()
+    except OSError as error:
+        return f"the kernel's caches cannot be dropped: {error}"
+    return None
+
+
+def drop_caches() -> None:
+    """Page cache, directory entries and inodes (proc_sys_vm(5)); what is dirty is written first."""
+    os.sync()
+    DROP_CACHES.write_text("3\n")
+
+
 def no_slow_mount() -> str | None:
     """Why there can be no slow filesystem here; None where there can."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
@@ -187,6 +213,25 @@ def slow_mount(source: str, where: Path, delay_ms: float) -> Iterator[SlowMount]
             process.wait()
             if os.path.ismount(where):
                 quiet(["umount", "--lazy", str(where)])
+
+
+@contextmanager
+def slowed(where: Path, delay_ms: float) -> Iterator[SlowMount]:
+    """A directory slow in its own place, so that no path in it becomes another.
+
+    What is in it is still there, at full speed, in a directory beside it while this lasts: the
+    source of the slow filesystem that is mounted over it.
+    """
+    beside = where.with_name(f"{where.name}-beside")
+    beside.mkdir(exist_ok=True)
+    quiet(["mount", "--bind", str(where), str(beside)])
+    try:
+        # Else what is mounted over the one would appear over the other, its own source.
+        quiet(["mount", "--make-private", str(beside)])
+        with slow_mount(str(beside), where, delay_ms) as mount:
+            yield mount
+    finally:
+        quiet(["umount", "--lazy", str(beside)])
 
 
 def run_on_fresh(sources: Mapping[Path, str], delay_ms: float, command: Sequence[str]) -> Run:

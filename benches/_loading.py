@@ -6,16 +6,16 @@ are timed. On a slow filesystem each of them gets a mount of its own. For figure
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from _bench import DELAY_MS, Bench, How, Line, Runs, WrongAnswer, of_stock
 from _ground import (
+    drop_caches,
     environment,
     interpreters,
+    no_dropping,
     no_slow_mount,
     run_on_fresh,
     site_packages,
@@ -27,7 +27,6 @@ from _memory import BYTECODE, CODE, from_memory
 from _modules import PACKAGES
 from _subject import Subject, import_seconds
 
-DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 PARTS = ["finding", "loading", "look-ahead", "collector"]
 VERSIONS = ["3.11", "3.13"]
 
@@ -99,7 +98,7 @@ def packages(bench: Bench) -> list[Line]:
 def cold(bench: Bench) -> list[Line]:
     """The line of `stdlib` with nothing in the page cache: the whole process."""
     name = "cold"
-    reason = _no_dropping()
+    reason = no_dropping()
     if reason:
         return bench.skip(name, reason)
     stock = bench.library()
@@ -110,26 +109,9 @@ def cold(bench: Bench) -> list[Line]:
     return [of_stock(name, "wall", runs, wall, 0.85), of_stock(name, "CPU", runs, cpu)]
 
 
-def _no_dropping() -> str | None:
-    """Why the kernel's caches cannot be dropped here; None if they can."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        return "needs root, to drop the kernel's caches"
-    try:
-        _drop_caches()
-    except OSError as error:
-        return f"the kernel's caches cannot be dropped: {error}"
-    return None
-
-
-def _drop_caches() -> None:
-    """Page cache, directory entries and inodes (proc_sys_vm(5)); what is dirty is written first."""
-    os.sync()
-    DROP_CACHES.write_text("3\n")
-
-
 def _run_cold(command: Sequence[str]) -> Run:
     """Run a command that finds nothing in the kernel's caches."""
-    _drop_caches()
+    drop_caches()
     return run(command)
 
 

@@ -111,17 +111,23 @@ def strace() -> str | None:
     return found if probe.returncode == 0 else None
 
 
-def system_calls(tracer: str, command: Sequence[str], only: str | None = None) -> int:
+def system_calls(
+    tracer: str,
+    command: Sequence[str],
+    only: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> int:
     """How many system calls a command makes, all threads, as strace counts them.
 
-    `only` is one system call's name. What goes through a ring is not seen, only the entering.
+    `only` is one system call's name, or a class of them (strace(1), `%file`). What goes through a
+    ring is not seen, only the entering.
     """
     with tempfile.TemporaryDirectory() as scratch:
         summary = Path(scratch, "summary")
         trace = [tracer, "-f", "-c", "-o", str(summary)]
         if only is not None:
             trace += ["-e", f"trace={only}"]
-        run([*trace, *command])
+        run([*trace, *command], environment)
         return total_calls(summary.read_text())
 
 

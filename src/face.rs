@@ -438,6 +438,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("_start", wrap_pyfunction!(_start, module)?)?;
     module.setattr("_hand_on", wrap_pyfunction!(_hand_on, module)?)?;
     module.setattr("_seal", wrap_pyfunction!(seal::_seal, module)?)?;
+    module.setattr("_program", wrap_pyfunction!(seal::_program, module)?)?;
     module.setattr("_seal_facts", wrap_pyfunction!(seal::_seal_facts, module)?)?;
     module.setattr("_switch", wrap_pyfunction!(switches::_switch, module)?)?;
     module.setattr("stats", wrap_pyfunction!(counters::stats, module)?)?;

@@ -2,7 +2,15 @@
 //!
 //! A table is compared with a model of maps (`model.rs`), which says what should be in it.
 
+#[path = "table/corpus.rs"]
+mod corpus;
+#[path = "table/forge.rs"]
+mod forge;
+#[path = "table/hostile.rs"]
+mod hostile;
 #[path = "table/merging.rs"]
 mod merging;
 #[path = "table/model.rs"]
 mod model;
+#[path = "table/sealed.rs"]
+mod sealed;

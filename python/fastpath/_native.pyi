@@ -18,9 +18,8 @@ _Dated: TypeAlias = tuple[int, int, int, int]
 _Stamp: TypeAlias = tuple[int, int, int, int, int]
 _SealedKind: TypeAlias = Literal["dir", "file", "other"]
 _SealedName: TypeAlias = tuple[bytes, _SealedKind]
-_SealedDirectory: TypeAlias = tuple[
-    str, _Dated, list[_SealedName], list[tuple[bytes, _Stamp, _Stamp, bytes]]
-]
+_SealedFile: TypeAlias = tuple[bytes, _Stamp, _Stamp, bytes]
+_SealedDirectory: TypeAlias = tuple[str, tuple[_Dated, list[_SealedName]] | None, list[_SealedFile]]
 
 @type_check_only
 class _SealFactsDirectory(TypedDict):
@@ -195,17 +194,17 @@ def _seal(
     path: str | bytes | os.PathLike[str],
     roots: list[tuple[str, bool]],
     directories: Iterable[_SealedDirectory],
-    order: list[str],
     plan: tuple[bytes, list[str]] | None,
 ) -> None:
     """Write a sealed table into the file at ``path``, and sync it.
 
     ``roots`` are the directories that paths are stored relative to, each with whether what lies
-    below it is trusted without a look. ``directories`` has, for each: its path, its generation
-    (device, inode, mtime and ctime in nanoseconds), its names with their kinds, and of each
-    source the name, stamp (device, inode, size, mtime, ctime), its bytecode's stamp and bytes.
-    Bytes are written in the ``order`` of their sources' paths. ``plan`` is a program with the
-    files it touches. Equal arguments give equal bytes. Raises OSError and ValueError.
+    below it is trusted without a look. ``directories`` has, for each: its path; its generation
+    (device, inode, mtime and ctime in nanoseconds) and its names with their kinds, or None if
+    they were told before; and of each source the name, stamp (device, inode, size, mtime,
+    ctime), its bytecode's stamp and bytes, which are written in the order in which they are
+    told. ``plan`` is a program with the files it touches. Equal arguments give equal bytes.
+    Raises OSError and ValueError.
     """
 
 def _seal_facts(
@@ -216,6 +215,9 @@ def _seal_facts(
     The bytes are None where they are damaged. Raises ValueError, with the reason in words for
     people, where the file is not one that this interpreter would use.
     """
+
+def _program(argv: list[str], cwd: str) -> bytes:
+    """Return what a table calls the program of an interpreter's command line, empty if nothing."""
 
 def _switch(part: str, on: bool) -> None:
     """Switch a part on or off for the next ``install``; for benches and tests."""

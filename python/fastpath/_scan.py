@@ -17,7 +17,7 @@ import importlib.machinery
 import os
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.util import cache_from_source, source_hash
 from typing import Any, Literal, NamedTuple
 
@@ -120,10 +120,10 @@ class Scanner:
         generation = (*identity, found.st_mtime_ns, found.st_ctime_ns)
         return Directory(path, generation, names, root.sealed, again)
 
-    def files(self, directory: Directory, only: Iterable[bytes] | None = None) -> Iterator[File]:
-        """Yield the bytecode of every source in it, or of those named in ``only``."""
+    def files(self, directory: Directory) -> Iterator[File]:
+        """Yield the bytecode of every source in it; of a directory met before, nothing more."""
         for name, kind in directory.names:
-            if kind == "file" and _is_source(name) and (only is None or name in only):
+            if kind == "file" and is_source(name) and not directory.again:
                 found = self.file(directory, name)
                 if found is not None:
                     yield found
@@ -229,7 +229,8 @@ def _kind(entry: os.DirEntry[bytes]) -> Kind:
         return "other"
 
 
-def _is_source(name: bytes) -> bool:
+def is_source(name: bytes) -> bool:
+    """Whether an import can name it, and it is Python."""
     stem, dot, suffix = name.partition(b".")
     return bool(stem) and dot + suffix == _SUFFIX.encode()
 
@@ -243,6 +244,7 @@ def _is_module(named: tuple[bytes, Kind]) -> bool:
 
 
 def is_below(path: str, root: str) -> bool:
+    """Whether this is the root or lies below it, by its spelling."""
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 

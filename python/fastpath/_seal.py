@@ -13,7 +13,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -58,11 +59,11 @@ class Verified(TypedDict):
 
 
 class Plan(NamedTuple):
-    """What goes into a seal: directories, which of their sources, in which order, and a plan."""
+    """What goes into a seal: directories, sources in them, and a program with its files."""
 
     directories: list[_scan.Directory]
-    only: dict[str, set[bytes]] | None = None
-    order: tuple[str, ...] = ()
+    order: list[tuple[_scan.Directory, bytes]] | None = None
+    """The sources, in this order; None for all that the directories have."""
     program: tuple[bytes, list[str]] | None = None
 
 
@@ -193,7 +194,7 @@ def _replacing(target: Path) -> Iterator[str]:
 
 def _check_use(scanner: _scan.Scanner, new: str) -> None:
     """Raise Problem unless interpreters would read a seal there: tried with an empty one."""
-    _native._seal(new, [*scanner.roots], [], [], None)
+    _native._seal(new, [*scanner.roots], [], None)
     _facts(Path(new), scanner.roots, contents=False)
 
 
@@ -245,12 +246,27 @@ def _touched_by(scanner: _scan.Scanner, touched: _touched.Touched, paths: list[s
         directory = scanner.directory(place)
         if directory is not None:
             found[place] = directory
-    only: dict[str, set[bytes]] = {place: set() for place in found}
+    order = []
     for file in touched.files:
-        directory_of, name = os.path.split(file)
-        if directory_of in only:
-            only[directory_of].add(os.fsencode(name))
-    return Plan([*found.values()], only, tuple(touched.files))
+        place, name = os.path.split(file)
+        directory = found.get(place)
+        if directory is not None and _scan.is_source(os.fsencode(name)):
+            order.append((directory, os.fsencode(name)))
+    program = _native._program(touched.argv, touched.cwd)
+    asked_about = [*_asked_about(scanner, touched.files)]
+    return Plan([*found.values()], order, (program, asked_about) if program else None)
+
+
+def _asked_about(scanner: _scan.Scanner, files: list[str]) -> Iterator[str]:
+    """Yield what the program will ask the filesystem about for all the seal: its plan."""
+    for file in files:
+        root = scanner.root_of(file)
+        if not file.endswith(".py"):
+            yield file
+        elif root is None or not root.sealed:
+            yield file
+            with contextlib.suppress(NotImplementedError):
+                yield cache_from_source(file)
 
 
 class _Counted(NamedTuple):
@@ -262,21 +278,26 @@ class _Counted(NamedTuple):
 def _write(scanner: _scan.Scanner, plan: Plan, new: str) -> _Counted:
     modules = bytecode = compiled = 0
 
-    def directories(progress: Progress) -> Iterator[_native._SealedDirectory]:
+    def coded(files: Iterable[_scan.File | None]) -> list[_native._SealedFile]:
         nonlocal modules, bytecode, compiled
-        for directory in plan.directories:
-            only = None if plan.only is None else plan.only[directory.path]
-            files = [] if directory.again else [*scanner.files(directory, only)]
-            modules += len(files)
-            bytecode += sum(len(file.data) for file in files)
-            compiled += sum(file.compiled for file in files)
-            progress.step()
-            coded = [(f.name, f.source, f.bytecode, f.data) for f in files]
-            yield directory.path, directory.generation, directory.names, coded
+        found = [file for file in files if file is not None]
+        modules += len(found)
+        bytecode += sum(len(file.data) for file in found)
+        compiled += sum(file.compiled for file in found)
+        return [(file.name, file.source, file.bytecode, file.data) for file in found]
 
-    with Progress("sealing", len(plan.directories), "directories") as progress:
-        found = directories(progress)
-        _native._seal(new, [*scanner.roots], found, [*plan.order], plan.program)
+    def told(progress: Progress) -> Iterator[_native._SealedDirectory]:
+        for directory in plan.directories:
+            files = [] if plan.order is not None else coded(scanner.files(directory))
+            yield directory.path, (directory.generation, directory.names), files
+            progress.step()
+        for directory, name in plan.order or []:
+            yield directory.path, None, coded([scanner.file(directory, name)])
+            progress.step()
+
+    steps = len(plan.directories) + len(plan.order or [])
+    with Progress("sealing", steps, "directories and modules") as progress:
+        _native._seal(new, [*scanner.roots], told(progress), plan.program)
     return _Counted(modules, bytecode, compiled)
 
 

@@ -59,9 +59,7 @@ def check() -> None:
         raise Problem(f"FASTPATH_CACHE_DIR is {cache!r}; allowed: {allowed_caches}", USAGE)
     limit = variable("FASTPATH_CACHE_LIMIT")
     if limit is not None and not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 4096):
-        raise Problem(
-            f"FASTPATH_CACHE_LIMIT is {limit!r}; allowed: 1 to 4096, in megabytes", USAGE
-        )
+        raise Problem(f"FASTPATH_CACHE_LIMIT is {limit!r}; allowed: 1 to 4096, in megabytes", USAGE)
 
 
 def origin(setting: str, active_value: str | None) -> Setting:

@@ -11,7 +11,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use super::fs_path;
+use super::{fs_path, program, share};
 use crate::fact::{Generation, Kind, Stamp};
 use crate::table::shared::{self, Block, Key, Learnt, LearntDir, LearntFile, Root, Shared, Trust};
 
@@ -20,7 +20,8 @@ type Dated = (u64, u64, i128, i128);
 /// Device, inode, size, `mtime` and `ctime` in nanoseconds.
 type Stamped = (u64, u64, u64, i128, i128);
 type Coded<'py> = (Bound<'py, PyBytes>, Stamped, Stamped, Bound<'py, PyBytes>);
-type Dir<'py> = (Bound<'py, PyAny>, Dated, Vec<(Bound<'py, PyBytes>, String)>, Vec<Coded<'py>>);
+type Listed<'py> = (Dated, Vec<(Bound<'py, PyBytes>, String)>);
+type Dir<'py> = (Bound<'py, PyAny>, Option<Listed<'py>>, Vec<Coded<'py>>);
 
 /// Writes a sealed table into the file at `path`. See the stubs.
 #[pyfunction]
@@ -29,31 +30,24 @@ pub fn _seal(
     path: &Bound<'_, PyAny>,
     roots: Vec<(Bound<'_, PyAny>, bool)>,
     directories: &Bound<'_, PyAny>,
-    order: Vec<Bound<'_, PyAny>>,
     plan: Option<(Vec<u8>, Vec<Bound<'_, PyAny>>)>,
 ) -> PyResult<()> {
     let root = |(path, sealed): &(Bound<'_, PyAny>, bool)| {
         PyResult::Ok(Root { path: fs_path(path)?, sealed: *sealed })
     };
-    let (path, order) = (fs_path(path)?, paths(&order)?);
+    let path = fs_path(path)?;
     let roots = roots.iter().map(root).collect::<PyResult<Vec<_>>>()?;
     let plan = plan.map(|(program, files)| PyResult::Ok((program, paths(&files)?))).transpose()?;
     let dirs = directories.try_iter()?.map(|dir| learnt(dir?.extract()?));
     // A day would make every seal another one.
     let learnt = Learnt { dirs: dirs.collect::<PyResult<_>>()?, plan, day: 0 };
     let key = key(py)?;
-    py.detach(|| write(&path, &key, learnt, &roots, &order)).map_err(PyErr::from)
+    py.detach(|| write(&path, &key, learnt, &roots)).map_err(PyErr::from)
 }
 
-fn write(
-    path: &Path,
-    key: &Key,
-    learnt: Learnt,
-    roots: &[Root],
-    order: &[PathBuf],
-) -> io::Result<()> {
+fn write(path: &Path, key: &Key, learnt: Learnt, roots: &[Root]) -> io::Result<()> {
     let mut file = File::create(path)?;
-    shared::seal(key, learnt, roots, order, &mut file)?;
+    shared::seal(key, learnt, roots, &mut file)?;
     file.sync_all()
 }
 
@@ -105,21 +99,29 @@ fn told<'py>(
     Ok(dir)
 }
 
-fn learnt((path, generation, names, files): Dir<'_>) -> PyResult<LearntDir> {
-    let (dev, ino, mtime, ctime) = generation;
-    let generation = Generation::from_parts(dev, ino, mtime, ctime);
-    let names = names.iter().map(|(name, kind)| (name.as_bytes().into(), kind_of(kind)));
+/// What a table calls the program that this command line of an interpreter runs, started in `cwd`.
+#[pyfunction]
+pub fn _program(argv: Vec<String>, cwd: String) -> Vec<u8> {
+    program::of(&argv, &|| cwd.clone())
+}
+
+fn learnt((path, listed, files): Dir<'_>) -> PyResult<LearntDir> {
+    let names = listed.map(|((dev, ino, mtime, ctime), names)| {
+        let names = names.iter().map(|(name, kind)| (name.as_bytes().into(), kind_of(kind)));
+        (Generation::from_parts(dev, ino, mtime, ctime), names.collect())
+    });
     let file = |(name, source, bytecode, bytes): &Coded<'_>| LearntFile {
         name: name.as_bytes().into(),
         source: stamp(*source),
         bytecode: stamp(*bytecode),
         bytes: bytes.as_bytes().into(),
     };
-    Ok(LearntDir {
-        path: fs_path(&path)?,
-        names: Some((generation, names.collect())),
-        files: files.iter().map(file).collect(),
-    })
+    Ok(LearntDir { path: fs_path(&path)?, names, files: files.iter().map(file).collect() })
+}
+
+/// Whom a seal is for: in which environment it is, is told by where it lies.
+fn key(py: Python<'_>) -> PyResult<Key> {
+    Ok(share::key(py, Path::new(""), Path::new(""))?.anywhere())
 }
 
 fn paths(paths: &[Bound<'_, PyAny>]) -> PyResult<Vec<PathBuf>> {
@@ -149,18 +151,4 @@ fn word(kind: Kind) -> &'static str {
         Kind::File => "file",
         _ => "other",
     }
-}
-
-/// Whom a seal is for: interpreters that name and compile bytecode alike. In which environment it is, is told by
-/// where it lies.
-fn key(py: Python<'_>) -> PyResult<Key> {
-    let sys = py.import("sys")?;
-    let external = py.import("_frozen_importlib_external")?;
-    let magic = external.getattr("MAGIC_NUMBER")?.cast_into::<PyBytes>()?;
-    Ok(Key {
-        cache_tag: sys.getattr("implementation")?.getattr("cache_tag")?.extract()?,
-        magic: magic.as_bytes().try_into().unwrap_or_default(),
-        optimize: sys.getattr("flags")?.getattr("optimize")?.extract()?,
-        environment: Vec::new(),
-    })
 }

@@ -1,6 +1,6 @@
 //! Where this interpreter's shared table lies, and whom it is for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -48,7 +48,7 @@ pub fn of(py: Python<'_>, options: &Options, settles: bool) -> PyResult<Option<S
 }
 
 /// Whom a table is for: interpreters that name and compile bytecode alike, in the same environment.
-fn key(py: Python<'_>, prefix: &std::path::Path, base: &std::path::Path) -> PyResult<Key> {
+pub fn key(py: Python<'_>, prefix: &Path, base: &Path) -> PyResult<Key> {
     let sys = py.import("sys")?;
     let external = py.import("_frozen_importlib_external")?;
     let magic = external.getattr("MAGIC_NUMBER")?.cast_into::<PyBytes>()?;

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import _ground
 import _loading
 import demo
 import figures
@@ -24,14 +25,14 @@ from figures import FIGURES
 BENCHES = Path(demo.__file__).parent
 
 
-@pytest.mark.parametrize("command", ["demo.py", "figures.py"])
+@pytest.mark.parametrize("command", ["demo.py", "figures.py", "farm.py"])
 def test_help_has_an_example(command: str) -> None:
     argv = [sys.executable, str(BENCHES / command), "--help"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert "example: benches/" in done.stdout.replace("\n", " ")
 
 
-@pytest.mark.parametrize("command", ["demo.py", "figures.py"])
+@pytest.mark.parametrize("command", ["demo.py", "figures.py", "farm.py"])
 def test_a_wheel_or_the_control_must_be_asked_for(command: str) -> None:
     argv = [sys.executable, str(BENCHES / command)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -135,12 +136,12 @@ def test_waits_are_counted_not_timed() -> None:
 
 def test_caches_are_dropped_by_root_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(_loading, "DROP_CACHES", tmp_path / "untouched")
+    monkeypatch.setattr(_ground, "DROP_CACHES", tmp_path / "untouched")
     used = bench(tmp_path)
     assert _loading.cold(used) == []
     assert used.notes == ["skip: cold: needs root, to drop the kernel's caches"]
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(_loading, "DROP_CACHES", tmp_path / "no" / "such")
+    monkeypatch.setattr(_ground, "DROP_CACHES", tmp_path / "no" / "such")
     assert _loading.cold(used) == []
     assert "cannot be dropped: " in used.notes[-1]
 

@@ -191,6 +191,12 @@ impl Block {
         self.data.len()
     }
 
+    /// How many bytes its files take.
+    #[must_use]
+    pub fn files_size(&self) -> u64 {
+        self.files().fold(0, |sum, (_, file)| sum.saturating_add(file.len))
+    }
+
     /// How many names there are; zero if none is known.
     #[must_use]
     pub fn names_len(&self) -> usize {

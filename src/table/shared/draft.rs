@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::encode::block_size;
+use super::encode::{NamesIn, block_size};
 use super::layout::{ENTRY, MAX_NAME, MAX_PIECE, checksum};
 use super::root;
-use super::{Block, LearntDir, LearntFile, Shared, Stored};
+use super::turns::Turns;
+use super::{Block, LearntDir, LearntFile, Listed, Shared, Stored};
 use crate::fact::{Generation, Kind, Stamp};
 use crate::table::NameSet;
 
@@ -41,15 +42,14 @@ pub(super) struct DraftFile {
     pub(super) source: Stamp,
     pub(super) bytecode: Stamp,
     pub(super) content: Content,
-    /// Its turn among the new ones whose bytes are written; those without one come last.
-    pub(super) turn: Option<usize>,
 }
 
 /// Bytes of a file, wherever they lie.
 #[derive(Debug)]
 pub(super) enum Content {
     Old(Stored),
-    New(Box<[u8]>),
+    /// Just learnt, and which it was of all that were.
+    New(Box<[u8]>, usize),
 }
 
 impl Names {
@@ -59,7 +59,14 @@ impl Names {
         }
     }
 
-    pub(super) fn all(&self) -> Vec<(&[u8], Kind)> {
+    fn set(&self) -> NameSet {
+        match self {
+            Self::Old(_, block) => block.names().unwrap_or_default(),
+            Self::New(_, names) => NameSet::new(names.clone()),
+        }
+    }
+
+    pub(super) fn all(&self) -> NamesIn<'_> {
         match self {
             Self::Old(_, block) => block.listed().collect(),
             Self::New(_, names) => names.iter().map(|(name, kind)| (&**name, *kind)).collect(),
@@ -68,15 +75,15 @@ impl Names {
 }
 
 impl DraftFile {
-    fn new(learnt: LearntFile) -> Self {
+    fn new(learnt: LearntFile, turn: usize) -> Self {
         let LearntFile { name, source, bytecode, bytes } = learnt;
-        Self { name, source, bytecode, content: Content::New(bytes), turn: None }
+        Self { name, source, bytecode, content: Content::New(bytes, turn) }
     }
 
     fn len(&self) -> u64 {
         match &self.content {
             Content::Old(stored) => stored.len,
-            Content::New(bytes) => bytes.len() as u64,
+            Content::New(bytes, _) => bytes.len() as u64,
         }
     }
 }
@@ -94,15 +101,14 @@ impl Draft {
         draft.names = block.generation().map(|known| Names::Old(known, Arc::clone(block)));
         let file = |(name, stored): (&[u8], Stored)| {
             let Stored { source, bytecode, .. } = stored;
-            let content = Content::Old(stored);
-            DraftFile { name: name.into(), source, bytecode, content, turn: None }
+            DraftFile { name: name.into(), source, bytecode, content: Content::Old(stored) }
         };
         draft.files = block.files().map(file).collect();
         draft
     }
 
     /// How many bytes of the table are its own, at most.
-    pub(super) fn cost(&self) -> u64 {
+    fn cost(&self) -> u64 {
         self.size() as u64 + ENTRY as u64 + self.files.iter().map(DraftFile::len).sum::<u64>()
     }
 
@@ -113,16 +119,26 @@ impl Draft {
     }
 
     /// Whether there is nothing to say of it.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.names.is_none() && self.files.is_empty()
     }
 
-    fn learn(&mut self, learnt: LearntDir, old: Option<&Shared>) {
-        if let Some((generation, names)) = learnt.names {
-            self.learn_names(generation, names);
+    fn learn(
+        &mut self,
+        learnt: LearntDir,
+        old: Option<&Shared>,
+        mut turn: impl FnMut(&LearntFile) -> usize,
+    ) {
+        if let Some(listed) = learnt.names.filter(|listed| self.lacks_names(listed)) {
+            self.names = Some(Names::New(listed.0, listed.1));
+            self.news = true;
         }
         for file in learnt.files {
-            self.learn_file(file, old);
+            if self.lacks_file(&file, old) {
+                let turn = turn(&file);
+                self.put_file(DraftFile::new(file, turn));
+                self.news = true;
+            }
         }
         if self.size() > MAX_PIECE {
             // No directory that imports are answered from is as large: nothing is stored of it.
@@ -130,50 +146,55 @@ impl Draft {
         }
     }
 
-    fn learn_names(&mut self, generation: Generation, names: Vec<(Box<[u8]>, Kind)>) {
-        let path = root::bytes(&self.path).len();
-        let size = block_size(path, names.iter().map(|(name, _)| &**name), []);
-        if size > MAX_PIECE || names.iter().any(|(name, _)| name.len() > MAX_NAME) {
-            return;
-        }
-        let names = Names::New(generation, names);
-        if !self.names.as_ref().is_some_and(|before| same_names(before, &names)) {
-            self.names = Some(names);
-            self.news = true;
+    fn put_file(&mut self, file: DraftFile) {
+        match self.files.binary_search_by(|known| known.name.cmp(&file.name)) {
+            Ok(at) => self.files[at] = file,
+            Err(at) => self.files.insert(at, file),
         }
     }
 
-    fn learn_file(&mut self, learnt: LearntFile, old: Option<&Shared>) {
-        if learnt.name.len() > MAX_NAME {
-            return;
-        }
-        match self.files.binary_search_by(|file| file.name.cmp(&learnt.name)) {
-            Ok(at) if says_the_same(&self.files[at], &learnt, old) => return,
-            Ok(at) => self.files[at] = DraftFile::new(learnt),
-            Err(at) => self.files.insert(at, DraftFile::new(learnt)),
-        }
-        self.news = true;
+    /// Whether these names can be stored, and are others than it has.
+    fn lacks_names(&self, (generation, names): &Listed) -> bool {
+        let storable = || {
+            let size = block_size(0, names.iter().map(|(name, _)| &**name), []);
+            size <= MAX_PIECE / 2 && names.iter().all(|(name, _)| name.len() <= MAX_NAME)
+        };
+        let same = |known: &Names| {
+            known.generation() == *generation && known.set() == NameSet::new(names.clone())
+        };
+        !self.names.as_ref().is_some_and(same) && storable()
+    }
+
+    /// Whether this file can be stored, and is another than it has. One that is damaged in the old table has been
+    /// learnt again, and is written again.
+    fn lacks_file(&self, learnt: &LearntFile, old: Option<&Shared>) -> bool {
+        let found = self.files.binary_search_by(|known| known.name.cmp(&learnt.name));
+        let same = |known: &DraftFile| {
+            (known.source, known.bytecode) == (learnt.source, learnt.bytecode)
+                && match &known.content {
+                    Content::New(bytes, _) => *bytes == learnt.bytes,
+                    Content::Old(stored) => {
+                        stored.checksum == checksum(&learnt.bytes)
+                            && old.and_then(|old| old.bytes_of(stored)).is_some()
+                    }
+                }
+        };
+        learnt.name.len() <= MAX_NAME && !found.is_ok_and(|at| same(&self.files[at]))
     }
 }
 
-fn same_names(before: &Names, names: &Names) -> bool {
-    let set = |names: &Names| match names {
-        Names::Old(_, block) => block.names().unwrap_or_default(),
-        Names::New(_, names) => NameSet::new(names.clone()),
-    };
-    before.generation() == names.generation() && set(before) == set(names)
-}
-
-/// Whether the table has this file already. One that is damaged there has been learnt again, and is written again.
-fn says_the_same(before: &DraftFile, learnt: &LearntFile, old: Option<&Shared>) -> bool {
-    (before.source, before.bytecode) == (learnt.source, learnt.bytecode)
-        && match &before.content {
-            Content::New(bytes) => *bytes == learnt.bytes,
-            Content::Old(stored) => {
-                stored.checksum == checksum(&learnt.bytes)
-                    && old.and_then(|old| old.bytes_of(stored)).as_ref() == Some(&learnt.bytes)
-            }
-        }
+/// Whether the table has all that was learnt of this directory; it is read alone for that.
+pub(super) fn is_known(old: &Shared, learnt: &LearntDir) -> bool {
+    if learnt.is_only_used() {
+        return true;
+    }
+    let block = old.block(&learnt.path);
+    let draft = block.map_or_else(
+        || Draft::new(learnt.path.clone(), 0),
+        |block| Draft::of_block(&block, block.used_day()),
+    );
+    !learnt.names.as_ref().is_some_and(|listed| draft.lacks_names(listed))
+        && !learnt.files.iter().any(|file| draft.lacks_file(file, Some(old)))
 }
 
 /// All that are going to have a block, in the order in which they were first learnt.
@@ -184,10 +205,11 @@ pub(super) struct Drafts {
 }
 
 impl Drafts {
-    /// What stands in the old table. Relative paths are below roots that nobody knows.
+    /// What stands in the old table, but for what is below roots that nobody knows, and what is sealed: undated, it would
+    /// never be believed again.
     pub(super) fn of(old: &Shared, today: u32) -> Self {
         let mut drafts = Self::default();
-        for block in old.blocks().filter(|block| block.path().has_root()) {
+        for block in old.blocks().filter(|block| block.path().has_root() && !block.is_sealed()) {
             let draft = Draft::of_block(&block, today);
             drafts.at(block.path(), || draft);
         }
@@ -195,16 +217,22 @@ impl Drafts {
     }
 
     /// Adds what was learnt of a directory.
-    pub(super) fn learn(&mut self, learnt: LearntDir, today: u32, old: Option<&Shared>) {
-        let only_used = learnt.names.is_none() && learnt.files.is_empty();
-        let strange = !learnt.path.has_root() || root::bytes(&learnt.path).len() > MAX_NAME;
-        if strange || (only_used && !self.by_path.contains_key(root::bytes(&learnt.path))) {
+    pub(super) fn learn(
+        &mut self,
+        learnt: LearntDir,
+        today: u32,
+        old: Option<&Shared>,
+        turns: &mut Turns,
+    ) {
+        let path = learnt.path.clone();
+        let known = self.by_path.contains_key(root::bytes(&path));
+        let strange = !path.has_root() || root::bytes(&path).len() > MAX_NAME;
+        if strange || (learnt.is_only_used() && !known) {
             return;
         }
-        let path = learnt.path.clone();
         let draft = self.at(&path, || Draft::new(path.clone(), today));
         (draft.used, draft.used_day) = (true, today);
-        draft.learn(learnt, old);
+        draft.learn(learnt, old, |file| turns.next(&path, &file.name));
     }
 
     fn at(&mut self, path: &Path, fresh: impl FnOnce() -> Draft) -> &mut Draft {
@@ -216,26 +244,14 @@ impl Drafts {
         &mut self.all[at]
     }
 
-    /// Has the bytes of these files, by the paths of their sources, written in this order and before all others.
-    pub(super) fn put_in_order(&mut self, sources: &[PathBuf]) {
-        for (turn, source) in sources.iter().enumerate().rev() {
-            let (Some(dir), Some(name)) = (source.parent(), source.file_name()) else { continue };
-            let Some(at) = self.by_path.get(root::bytes(dir)) else { continue };
-            let files = &mut self.all[*at].files;
-            let name = name.as_encoded_bytes();
-            if let Ok(at) = files.binary_search_by(|file| (*file.name).cmp(name)) {
-                files[at].turn = Some(turn);
-            }
-        }
-    }
-
     /// Leaves out what costs more than `limit` bytes together: the least recently used first; what this process has used
     /// only if that alone is too much, and then first what the old table does not have, the last of it first. So a program
     /// that is too large does not push out today what it wrote yesterday, and tomorrow the other way around.
     pub(super) fn bound(&mut self, limit: u64) {
         self.by_path.clear();
         self.all.retain(|draft| !draft.is_empty());
-        let mut total: u64 = self.all.iter().map(Draft::cost).sum();
+        let costs: Vec<_> = self.all.iter().map(Draft::cost).collect();
+        let mut total: u64 = costs.iter().sum();
         let mut order: Vec<usize> = (0..self.all.len()).collect();
         order.sort_by_key(|n| {
             let draft = &self.all[*n];
@@ -246,7 +262,7 @@ impl Drafts {
             if total <= limit {
                 break;
             }
-            total -= self.all[n].cost();
+            total -= costs[n];
             out[n] = true;
         }
         let mut n = 0;

@@ -28,9 +28,10 @@ impl Key {
         format!("{:032x}.table", xxhash_rust::xxh3::xxh3_128(&self.encoded()))
     }
 
-    /// The same wherever the environment lies: that of a sealed table, which is found in the environment itself, and moves
+    /// The same for wherever the environment lies: the key of a table that is found in the environment itself, and moves
     /// with it.
-    pub(super) fn anywhere(&self) -> Self {
+    #[must_use]
+    pub fn anywhere(&self) -> Self {
         Self { environment: Vec::new(), ..self.clone() }
     }
 

@@ -26,6 +26,12 @@ pub struct LearntDir {
     pub files: Vec<LearntFile>,
 }
 
+impl LearntDir {
+    pub(super) fn is_only_used(&self) -> bool {
+        self.names.is_none() && self.files.is_empty()
+    }
+}
+
 /// The names in a directory, and the generation they belong to.
 pub type Listed = (Generation, Vec<(Box<[u8]>, Kind)>);
 

@@ -1,16 +1,16 @@
 //! A table made of an old one and of what a process has learnt, or of the latter alone.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use super::draft::Drafts;
+use super::draft::{self, Drafts};
 use super::layout::MAX_ROOTS;
-use super::plans::Plans;
+use super::plans::{self, Plans};
 use super::root::Root;
+use super::turns::Turns;
 use super::write::{self, Outline};
-use super::{Key, Learnt, LearntDir, Shared};
+use super::{Key, Learnt, LearntDir, Plan, Shared};
 
-/// A later use is worth writing down only if it is this many days later,
+/// A later use is worth writing down only if it is this many days later.
 const STALE_DAYS: u32 = 7;
 
 /// Writes `old` with what was `learnt`, in at most `limit` bytes, to `out`. New facts replace old ones of the same
@@ -33,16 +33,13 @@ pub fn merge(
 ) -> io::Result<bool> {
     let outline = Outline::new(key, &[], false)?;
     let Learnt { dirs, plan, day } = learnt;
+    let plan = plan.and_then(|(program, paths)| plans::storable(program, paths, day));
     let stale = old.is_some_and(|old| dirs.iter().any(|dir| is_stale(old, dir, day, limit)));
-    let mut drafts = old.map_or_else(Drafts::default, |old| Drafts::of(old, day));
-    for dir in dirs {
-        drafts.learn(dir, day, old);
-    }
-    let mut plans = old.map_or_else(Plans::default, |old| Plans::of(old, day));
-    if let Some((program, paths)) = plan {
-        plans.learn(program, paths, day);
+    if !stale && old.is_some_and(|old| is_known(old, &dirs, plan.as_ref())) {
+        return Ok(false);
     }
     let Some(room) = limit.checked_sub(outline.size()) else { return Ok(false) };
+    let (mut drafts, mut plans) = drawn_up(old, dirs, plan, day);
     let room = room - plans.bound(room / 4);
     drafts.bound(room);
     if !stale && !plans.news() && !drafts.all.iter().any(|draft| draft.news) {
@@ -54,36 +51,46 @@ pub fn merge(
 
 /// Writes a table that can be moved with the environment it is about, or made on another machine for it: paths below
 /// one of `roots` are stored relative to it, and what lies below a sealed one is dated by size and `mtime` of the source
-/// alone. Nothing is left out; equal input gives equal output anywhere. Bytes of files are written in the `order` of their
-/// sources' paths, which is best that in which they will be read, and after that as they were learnt.
-///
-/// It is for every environment that these interpreters have at these roots: that of `key` is left out of it.
+/// alone. Nothing is left out; equal input gives equal output anywhere.
 ///
 /// # Errors
 ///
 /// What `out` says; `InvalidInput` if there are more than 63 roots, or the key is too long for a table.
-pub fn seal(
-    key: &Key,
-    learnt: Learnt,
-    roots: &[Root],
-    order: &[PathBuf],
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub fn seal(key: &Key, learnt: Learnt, roots: &[Root], out: &mut dyn Write) -> io::Result<()> {
     if roots.len() > MAX_ROOTS {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let outline = Outline::new(&key.anywhere(), roots, true)?;
-    let mut drafts = Drafts::default();
-    for dir in learnt.dirs {
-        drafts.learn(dir, learnt.day, None);
-    }
-    let mut plans = Plans::default();
-    if let Some((program, paths)) = learnt.plan {
-        plans.learn(program, paths, learnt.day);
-    }
-    drafts.put_in_order(order);
+    let outline = Outline::new(key, roots, true)?;
+    let Learnt { dirs, plan, day } = learnt;
+    let plan = plan.and_then(|(program, paths)| plans::storable(program, paths, day));
+    let (mut drafts, plans) = drawn_up(None, dirs, plan, day);
     drafts.bound(u64::MAX);
     write::table(&outline, None, drafts.all, &plans, out)
+}
+
+/// What would stand in a table without bounds.
+fn drawn_up(
+    old: Option<&Shared>,
+    dirs: Vec<LearntDir>,
+    plan: Option<Plan>,
+    today: u32,
+) -> (Drafts, Plans) {
+    let mut turns = Turns::of(plan.as_ref().map_or(&[], |plan| &plan.paths));
+    let mut drafts = old.map_or_else(Drafts::default, |old| Drafts::of(old, today));
+    for dir in dirs {
+        drafts.learn(dir, today, old, &mut turns);
+    }
+    let mut plans = old.map_or_else(Plans::default, |old| Plans::of(old, today));
+    if let Some(plan) = plan {
+        plans.learn(plan);
+    }
+    (drafts, plans)
+}
+
+/// Whether the old table has all of this: then no more of it is read than what was learnt again.
+fn is_known(old: &Shared, dirs: &[LearntDir], plan: Option<&Plan>) -> bool {
+    plan.is_none_or(|plan| plans::is_known(old, plan))
+        && dirs.iter().all(|dir| draft::is_known(old, dir))
 }
 
 fn is_stale(old: &Shared, dir: &LearntDir, today: u32, limit: u64) -> bool {

@@ -6,6 +6,7 @@
 //! them, and how a new one takes its place (`file.rs`, `publish.rs`).
 
 mod block;
+mod check;
 mod draft;
 mod encode;
 mod foot;
@@ -18,6 +19,7 @@ mod place;
 mod plans;
 mod refusal;
 mod root;
+mod turns;
 mod write;
 
 #[cfg(unix)]
@@ -45,6 +47,7 @@ use nowhere as system;
 use std::fmt::Debug;
 
 pub use block::{Block, Stored};
+pub use check::Health;
 #[cfg(unix)]
 pub use file::open;
 pub use key::Key;

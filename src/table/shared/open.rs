@@ -39,7 +39,6 @@ pub struct Plan {
 impl Shared {
     /// Opens a table by two reads at most, the second of which is of the index.
     ///
-    /// A sealed one is for any environment of such an interpreter; all others are for the very one that `key` names.
     /// `roots` are those of the running interpreter, absolute, in the order in which [`seal`](super::seal) was given them.
     ///
     /// # Errors
@@ -47,11 +46,10 @@ impl Shared {
     /// Why there is no table for this key in these bytes.
     pub fn new(bytes: Box<dyn Bytes>, key: &Key, roots: &[PathBuf]) -> Result<Self, Refusal> {
         let (foot, tail) = Foot::read(&*bytes)?;
-        let key = if foot.sealed { key.anywhere() } else { key.clone() };
         if *foot.key != *key.encoded() {
             return Err(Refusal::OtherKey);
         }
-        Self::open(bytes, foot, &tail, key, roots)
+        Self::open(bytes, foot, &tail, key.clone(), roots)
     }
 
     /// Opens a table whoever it is for, to look into it.

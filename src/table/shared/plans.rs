@@ -20,23 +20,14 @@ impl Plans {
         Self { all: old.plans().map(today_at_most).collect(), news: None }
     }
 
-    /// Puts the program's plan behind all others. As many paths of it as a plan may have, the first ones.
-    pub(super) fn learn(&mut self, program: Vec<u8>, mut paths: Vec<PathBuf>, today: u32) {
-        if program.len() > MAX_PROGRAM {
-            return;
-        }
-        paths.retain(|path| path.has_root() && root::bytes(path).len() <= MAX_NAME);
-        paths.truncate(MAX_PLAN_PATHS);
-        while plan_size(&program, paths.iter().map(|path| root::bytes(path).len())) > MAX_PIECE {
-            paths.truncate(paths.len() / 2);
-        }
-        let program: Box<[u8]> = program.into();
-        let before = self.all.iter().position(|plan| plan.program == program);
+    /// Puts this plan behind all others, in the place of the program's old one.
+    pub(super) fn learn(&mut self, plan: Plan) {
+        let before = self.all.iter().position(|known| known.program == plan.program);
         let before = before.map(|at| self.all.remove(at));
-        if !before.is_some_and(|plan| same(&plan.paths, &paths)) {
-            self.news = Some(program.clone());
+        if !before.is_some_and(|known| same(&known.paths, &plan.paths)) {
+            self.news = Some(plan.program.clone());
         }
-        self.all.push(Plan { program, paths, used_day: today });
+        self.all.push(plan);
     }
 
     /// Whether there is a plan that the old table has not.
@@ -52,6 +43,22 @@ impl Plans {
         }
         total
     }
+}
+
+/// What can be stored of a plan: as many paths as it may have, the first ones.
+pub(super) fn storable(program: Vec<u8>, mut paths: Vec<PathBuf>, today: u32) -> Option<Plan> {
+    paths.retain(|path| path.has_root() && root::bytes(path).len() <= MAX_NAME);
+    paths.truncate(MAX_PLAN_PATHS);
+    while plan_size(&program, paths.iter().map(|path| root::bytes(path).len())) > MAX_PIECE {
+        paths.truncate(paths.len() / 2);
+    }
+    let short = program.len() <= MAX_PROGRAM;
+    short.then(|| Plan { program: program.into(), paths, used_day: today })
+}
+
+/// Whether the table has this very plan.
+pub(super) fn is_known(old: &Shared, plan: &Plan) -> bool {
+    old.plan(&plan.program).is_some_and(|paths| same(&paths, &plan.paths))
 }
 
 /// Byte by byte: paths that lead to the same place are not the same here.

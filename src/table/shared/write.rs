@@ -93,7 +93,7 @@ struct Settled {
     files: Vec<(Box<[u8]>, Stored)>,
 }
 
-/// Writes the contents: the old ones in their order, then the new ones.
+/// Writes the contents: the old ones in their order, then the new ones in theirs.
 fn contents(
     old: Option<&Shared>,
     mut drafts: Vec<Draft>,
@@ -103,19 +103,16 @@ fn contents(
         .zip(&mut drafts)
         .flat_map(|(n, draft)| std::mem::take(&mut draft.files).into_iter().map(move |f| (n, f)))
         .collect();
-    files.sort_by_key(|(_, file)| {
-        let at = match &file.content {
-            Content::Old(stored) => stored.at,
-            Content::New(_) => u64::MAX,
-        };
-        (at, file.turn.unwrap_or(usize::MAX))
+    files.sort_by_key(|(_, file)| match &file.content {
+        Content::Old(stored) => (stored.at, 0),
+        Content::New(_, turn) => (u64::MAX, *turn),
     });
     let settled = |draft| Settled { draft, files: Vec::new() };
     let mut drafts: Vec<_> = drafts.into_iter().map(settled).collect();
     let from = out.at;
     for (n, file) in files {
         let bytes = match file.content {
-            Content::New(bytes) => Some(bytes),
+            Content::New(bytes, _) => Some(bytes),
             Content::Old(stored) => old.and_then(|old| old.bytes_of(&stored)),
         };
         let Some(bytes) = bytes else { continue };
