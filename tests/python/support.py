@@ -166,6 +166,7 @@ FEATURES: dict[str, Callable[[], str | None]] = {
     "strace": lambda: None if shutil.which("strace") else "strace is not installed",
     "pythons": _no_other_pythons,
     "python3.15": _no_python315,
+    "root": lambda: None if os.geteuid() == 0 else "changing owners needs root",
     "unwritable": _no_unwritable,
     "uring": lambda: fastpath.backends()["uring"],
 }
