@@ -70,8 +70,11 @@ pub fn _seal_facts<'py>(
     facts.set_item("damaged", table.len() - table.blocks().count())?;
     let blocks = table.blocks().map(|block| told(py, &table, &block, contents));
     facts.set_item("directories", PyList::new(py, blocks.collect::<PyResult<Vec<_>>>()?)?)?;
-    let plans = table.plans().map(|plan| (PyBytes::new(py, &plan.program), plan.paths));
-    facts.set_item("plans", PyList::new(py, plans)?)?;
+    let plans = table.plans().map(|plan| {
+        let paths: Vec<_> = plan.paths.into_iter().map(PathBuf::into_os_string).collect();
+        (PyBytes::new(py, &plan.program), paths)
+    });
+    facts.set_item("plans", PyList::new(py, plans.collect::<Vec<_>>())?)?;
     Ok(facts)
 }
 

@@ -299,6 +299,12 @@ def test_for_a_command_only_what_it_imports_in_that_order(venv: Venv, tmp_path: 
     places = [whole.index(bytecode(venv, name)) for name in order]
     assert places == sorted(places)
     assert differences(venv) == []
+    # What is sealed need not be asked about ahead.
+    found_facts = _native._seal_facts(seal_of(venv), [str(prefix(venv)), sys.base_prefix], False)
+    ((program, plan),) = found_facts["plans"]
+    assert program == f"script {script}".encode()
+    assert not [path for path in plan if path.startswith(str(prefix(venv)))]
+    assert [path for path in plan if "encodings" in path]
 
 
 def bytecode(venv: Venv, source: str) -> bytes:

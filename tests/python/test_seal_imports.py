@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,31 @@ def test_a_virtual_environments_seal_trusts_its_own_directories_only(tmp_path: P
     )
     for directory in listed["directories"]:
         assert directory["sealed"] is directory["path"].startswith(str(tmp_path / "moved"))
+
+
+def test_the_base_is_compared_unless_it_is_sealed_too(made: World, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-al", made.prefix, tmp_path / "base"], check=True)
+    base = World(tmp_path / "base")
+    venv = tmp_path / "venv"
+    assert base.run("-m", "venv", "--without-pip", venv).returncode == 0
+    inside = World(venv)
+    shutil.copytree(base.site / "fastpath", inside.site / "fastpath")
+    shutil.copytree(base.site / "pack", inside.site / "pack")
+    shutil.copytree(base.site / "space", inside.site / "space")
+    inside.fastpath("enable")
+    inside.fastpath("seal")
+    compared = inside.imports()["stats"]
+    assert (compared["listings"], compared["reads"]) == (0, 0)
+    assert compared["probes_serial"] > 0
+    for path in base.prefix.rglob("*"):
+        if path.is_dir():
+            os.utime(path)  # as on another machine: what is known of them is not believed
+    time.sleep(2.1)  # what is younger is not handed on
+    first, second = inside.imports()["stats"], inside.imports()["stats"]
+    assert first["listings"] > 0
+    assert second["listings"] == 0, "what a seal is wrong about is learnt once"
+    inside.fastpath("seal", "--base")
+    assert operations(inside.imports()) == [0] * 5
 
 
 def fill(venv: Venv) -> None:
