@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from fastpath import _files, _native, _scan, _touched
+from fastpath._entries import own_path
 from fastpath._problem import Problem
 from fastpath._progress import Progress
 from fastpath._text import table
@@ -215,9 +216,7 @@ def _entries(scanner: _scan.Scanner, paths: list[str]) -> list[str]:
             )
         if not Path(asked).is_dir():
             raise Problem(f"{asked} is not a directory")
-    # The first entry is where we were started (`python -m fastpath`), no part of the environment.
-    own = 0 if sys.flags.isolated or getattr(sys.flags, "safe_path", False) else 1
-    found = [_absolute(asked) for asked in paths] or sys.path[own:]
+    found = [_absolute(asked) for asked in paths] or own_path()
     return [p for p in dict.fromkeys(found) if scanner.root_of(p) and Path(p).is_dir()]
 
 

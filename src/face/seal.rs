@@ -124,7 +124,7 @@ fn learnt((path, listed, files): Dir<'_>) -> PyResult<LearntDir> {
 
 /// Whom a seal is for: in which environment it is, is told by where it lies.
 fn key(py: Python<'_>) -> PyResult<Key> {
-    Ok(share::key(py, Path::new(""), Path::new(""))?.anywhere())
+    Ok(share::key(py, &share::roots(py)?)?.anywhere())
 }
 
 fn paths(paths: &[Bound<'_, PyAny>]) -> PyResult<Vec<PathBuf>> {

@@ -41,7 +41,7 @@ impl Index {
         let stated = Instant::now();
         count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
         if self.may_refresh() {
-            self.refresh_if_forgotten(stated - began, Some(bytecode));
+            self.refresh_if_forgotten(self.prober.slept().saturating_sub(before), Some(bytecode));
         }
         let now = facts.get(1).and_then(Fact::stat);
         let content = self
