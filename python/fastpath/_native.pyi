@@ -264,8 +264,8 @@ def _start() -> bool:
     """Install as the environment asks; called when an interpreter starts.
 
     Reads FASTPATH, FASTPATH_BACKEND, FASTPATH_FRESHNESS, FASTPATH_CACHE_DIR, FASTPATH_CACHE_LIMIT
-    and FASTPATH_DEBUG (none of them under -E or -I) and tells whether fastpath is active. Never raises; silent unless FASTPATH_DEBUG
-    asks.
+    and FASTPATH_DEBUG (none of them under -E or -I) and tells whether fastpath is active. Never
+    raises; silent unless FASTPATH_DEBUG asks.
     """
 
 def _hand_on() -> str:

@@ -44,7 +44,7 @@ pub fn prune(
     if old.is_sealed() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mut drafts = Drafts::of(old, u32::MAX);
+    let mut drafts = Drafts::of(old, u32::MAX, old.size());
     let mut pruned = Pruned { damaged: old.damaged().len(), ..Pruned::default() };
     drafts.all.retain(|draft| {
         let stays = keeps(draft.used_day, &draft.path);
