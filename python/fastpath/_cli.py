@@ -284,6 +284,11 @@ def _add_seal(command: argparse.ArgumentParser) -> None:
         help="trust the standard library and what else lies below sys.base_prefix too",
     )
     command.add_argument(
+        "--break-system-packages",
+        action="store_true",
+        help="seal an environment that the operating system manages (PEP 668), and so may change",
+    )
+    command.add_argument(
         "--verify",
         action="store_true",
         help="compare the seal with the environment and list what differs; change nothing",
@@ -422,7 +427,12 @@ def _run_seal(options: argparse.Namespace) -> int:
         verified = _seal.verify()
         print(json.dumps(verified) if options.json else _seal.render_verified(verified))
         return REFUSED if verified["differences"] else 0
-    sealed = _seal.seal(options.paths, options.program, base=options.base)
+    sealed = _seal.seal(
+        options.paths,
+        options.program,
+        base=options.base,
+        break_system_packages=options.break_system_packages,
+    )
     print(json.dumps(sealed) if options.json else _seal.render(sealed))
     return 0
 

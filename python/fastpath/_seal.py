@@ -18,7 +18,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from fastpath import _files, _native, _scan, _touched
+from fastpath import _enable, _files, _native, _scan, _touched
 from fastpath._entries import own_path
 from fastpath._problem import Problem
 from fastpath._progress import Progress
@@ -73,9 +73,13 @@ def path() -> Path:
     return Path(sys.prefix) / NAME
 
 
-def seal(paths: list[str], command: str | None, *, base: bool) -> Sealed:
+def seal(
+    paths: list[str], command: str | None, *, base: bool, break_system_packages: bool = False
+) -> Sealed:
     """Write the seal and tell what is in it. Raises Problem, with nothing changed, if refused."""
     began = time.monotonic()
+    if not break_system_packages:
+        _enable.refuse_managed()
     _files.check_writable(path().parent)
     scanner = _scan.Scanner(_roots(base=base))
     with _replacing(path()) as new:
@@ -242,7 +246,7 @@ def _touched_by(scanner: _scan.Scanner, touched: _touched.Touched, paths: list[s
         places = [p for p in places if any(_scan.is_below(p, one) for one in asked)]
     found = {}
     for place in dict.fromkeys(places):
-        directory = scanner.directory(place)
+        directory = scanner.directory(place) if scanner.root_of(place) else None
         if directory is not None:
             found[place] = directory
     order = []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fastpath import _native
-from support import Result, Venv, make_venv, unwritable
+from support import Python, Result, Venv, make_venv, unwritable
 
 PACKAGE = {
     "pack/__init__.py": "from pack import inner\n",
@@ -258,6 +258,27 @@ def test_a_seal_is_about_as_large_as_the_bytecode_in_it(venv: Venv) -> None:
     assert told["bytecode"] < told["size"] <= 1.1 * told["bytecode"]
 
 
+def test_every_python_seals_and_imports_from_it(each_python: Python, tmp_path: Path) -> None:
+    venv = make_venv(tmp_path / "venv", each_python)
+    fill(venv.site)
+    shutil.rmtree(venv.site / "pack/__pycache__")
+    assert venv.fastpath("enable").returncode == 0
+    assert venv.run("-m", "compileall", "-q", venv.site / "pack/inner.py").returncode == 0
+    told = sealed(venv)
+    assert told["compiled"] > 0
+    assert differences(venv) == []
+    code = (
+        "import fastpath; before = fastpath.stats()['table_files']\n"
+        "import pack.inner, pack.deep.er.module\n"
+        "print(fastpath.stats()['table_files'] - before, pack.inner.__file__)"
+    )
+    told_code = venv.run("-c", code)
+    assert (told_code.stdout, told_code.stderr) == (f"3 {venv.site}/pack/inner.py\n", "")
+    by_command = venv.fastpath("seal", "--for", f"{venv.python.path} -c 'import alone'")
+    assert (by_command.returncode, by_command.stderr) == (0, "")
+    assert differences(venv) == []
+
+
 # What it is asked for
 
 
@@ -305,6 +326,7 @@ def test_for_a_command_only_what_it_imports_in_that_order(venv: Venv, tmp_path: 
     assert program == f"script {script}".encode()
     assert not [path for path in plan if path.startswith(str(prefix(venv)))]
     assert [path for path in plan if "encodings" in path]
+    assert "directories that cannot be read" not in done.stdout
 
 
 def bytecode(venv: Venv, source: str) -> bytes:

@@ -268,6 +268,21 @@ def test_the_base_is_compared_unless_it_is_sealed_too(made: World, tmp_path: Pat
     assert operations(inside.imports()) == [0] * 5
 
 
+def test_what_the_operating_system_manages_is_sealed_only_if_insisted(
+    made: World, tmp_path: Path
+) -> None:
+    subprocess.run(["cp", "-al", made.prefix, tmp_path / "prefix"], check=True)
+    world = World(tmp_path / "prefix")
+    stdlib = Path(world.told("import sysconfig; print(sysconfig.get_path('stdlib'))"))
+    (stdlib / "EXTERNALLY-MANAGED").write_text("[externally-managed]\n")
+    refused = world.run("-m", "fastpath", "seal")
+    assert refused.returncode == 1
+    assert "is managed by the operating system" in refused.stderr
+    assert not world.seal.exists()
+    world.fastpath("seal", "--break-system-packages")
+    assert world.answers() == (True, 1)
+
+
 def fill(venv: Venv) -> None:
     for name, text in {"__init__.py": "", "inner.py": "def f():\n    return 1\n"}.items():
         path = venv.site / "pack" / name
