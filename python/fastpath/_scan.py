@@ -8,7 +8,7 @@ stays out too: it is not sealed with it. Writes nothing, imports nothing. Used b
 """
 
 # Paths are strings here, as in importlib.
-# ruff: noqa: PTH116, PTH120, PTH123
+# ruff: noqa: PTH114, PTH116, PTH118, PTH120, PTH123
 from __future__ import annotations
 
 import _frozen_importlib_external
@@ -28,6 +28,8 @@ Kind = Literal["dir", "file", "other"]
 Stamp = tuple[int, int, int, int, int]
 _SUFFIX = ".py"
 _CACHE = "__pycache__"
+# What seals and unseals must never be old itself: it is asked about as ever.
+_OWN = os.path.realpath(os.path.dirname(__file__))
 _LISTABLE = stat.S_IROTH | stat.S_IXOTH
 
 
@@ -74,7 +76,9 @@ class Scanner:
         self.roots = roots
         self.left_out: dict[str, LeftOut] = {}
         self._real_roots = [os.path.realpath(root.path) for root in roots]
+        self._real: dict[str, str] = {}
         self._open: dict[str, bool] = {}
+        self._listed: dict[str, Directory | None] = {}
         self._met: set[tuple[int, int]] = set()
 
     def root_of(self, path: str) -> Root | None:
@@ -92,23 +96,33 @@ class Scanner:
         if directory is None or directory.generation[:2] in above:
             return []
         above = (*above, directory.generation[:2])
-        below = [
-            found
+        paths = [
+            f"{top}/{os.fsdecode(name)}"
             for name, kind in directory.names
             if kind == "dir" and b"." not in name and name != _CACHE.encode()
-            for found in self.tree(f"{top}/{os.fsdecode(name)}", above)
+        ]
+        # A directory's bytes go where it is met first: there, rather than at a link to it.
+        below = [
+            found for path in sorted(paths, key=os.path.islink) for found in self.tree(path, above)
         ]
         keep = below or len(above) == 1 or any(map(_is_module, directory.names))
         return [directory, *below] if keep else []
 
     def directory(self, path: str) -> Directory | None:
         """Return the directory's names and generation, or None if it stays out."""
+        if path not in self._listed:
+            self._listed[path] = self._list(path)
+        return self._listed[path]
+
+    def _list(self, path: str) -> Directory | None:
         root = self.root_of(path)
+        if root is None or is_below(self._real_path(path), _OWN):
+            return None
         try:
             found = os.stat(path)
-            if root is None or not stat.S_ISDIR(found.st_mode):
-                return None
-            if not self._may_go_in(path, found, _LISTABLE):
+            barred = self._barred(path, found, _LISTABLE)
+            if barred is not None:
+                self.leave_out(barred, path)
                 return None
             names = sorted(_names(path))
         except OSError:
@@ -133,7 +147,9 @@ class Scanner:
         path = f"{directory.path}/{os.fsdecode(name)}"
         try:
             source = os.stat(path)
-            if not self._may_go_in(path, source, stat.S_IROTH):
+            barred = self._barred(path, source, stat.S_IROTH)
+            if barred is not None:
+                self.leave_out(barred, path)
                 return None
             stored = self._stored(path, source)
         except (OSError, NotImplementedError):
@@ -167,7 +183,7 @@ class Scanner:
             return None
         if not stat.S_ISREG(found.st_mode) or not _is_valid(data, path, source):
             return None
-        return (found, data) if self._may_go_in(cache, found, stat.S_IROTH) else None
+        return (found, data) if self._barred(cache, found, stat.S_IROTH) is None else None
 
     def _compiled(self, path: str, source: os.stat_result) -> bytes | None:
         """Return what stock would write into the bytecode file."""
@@ -181,15 +197,23 @@ class Scanner:
             return None
         return bytes(_external._code_to_timestamp_pyc(code, int(source.st_mtime), source.st_size))
 
-    def _may_go_in(self, path: str, found: os.stat_result, bits: int) -> bool:
-        real = os.path.realpath(path)
+    def _barred(self, path: str, found: os.stat_result, bits: int) -> str | None:
+        """Return why this must not go in; None if it may."""
+        real = self._real_path(path)
         if not any(is_below(real, root) for root in self._real_roots):
-            self.leave_out("links that lead out of the environment", path)
-            return False
+            return "links that lead out of the environment"
         if found.st_mode & bits != bits or not self._is_reachable(os.path.dirname(real)):
-            self.leave_out("files and directories that not everybody may read", path)
-            return False
-        return True
+            return "files and directories that not everybody may read"
+        return None
+
+    def _real_path(self, path: str) -> str:
+        """``os.path.realpath``, which asks about every directory above each time it is called."""
+        above, name = os.path.split(path)
+        if name in ("", "..") or os.path.islink(path):
+            return os.path.realpath(path)
+        if above not in self._real:
+            self._real[above] = os.path.realpath(above)
+        return os.path.join(self._real[above], name)
 
     def _is_reachable(self, real: str) -> bool:
         """Whether everybody who can reach the seal can search this directory, by its real path."""

@@ -56,6 +56,8 @@ class Verified(TypedDict):
     path: str
     directories: int
     modules: int
+    unused: int
+    """Directories that are not trusted, and are others by now: the seal says nothing of them."""
     differences: list[str]
 
 
@@ -125,16 +127,21 @@ def verify() -> Verified:
     facts = _facts(path(), _roots(base=False), contents=True)
     scanner = _scan.Scanner(_roots(base=_has_sealed_base(facts)))
     found: list[str] = []
+    unused = 0
     if facts["damaged"]:
         found.append(f"{path()}: {facts['damaged']} directories are damaged")
     with Progress("verifying", len(facts["directories"]), "directories") as progress:
         for directory in facts["directories"]:
-            found += _differences(scanner, directory)
+            if not directory["sealed"] and not _is_as_it_was(scanner, directory):
+                unused += 1
+            else:
+                found += _differences(scanner, directory)
             progress.step()
     return Verified(
         path=str(path()),
         directories=len(facts["directories"]),
         modules=sum(len(directory["files"]) for directory in facts["directories"]),
+        unused=unused,
         differences=found,
     )
 
@@ -162,7 +169,8 @@ def render_verified(verified: Verified) -> str:
         f"{verified['modules']:,} modules, {f'{count:,}' if count else 'no'} "
         f"{'difference' if count == 1 else 'differences'}"
     )
-    return "\n".join([*verified["differences"], summary])
+    unused = f"{verified['unused']:,} directories of {sys.base_prefix} are others here: not used"
+    return "\n".join([*verified["differences"], *[unused] * bool(verified["unused"]), summary])
 
 
 def _roots(*, base: bool) -> list[_scan.Root]:
@@ -319,6 +327,11 @@ def _told(left_out: LeftOut) -> str:
     return f"{left_out['count']:,} {left_out['what']} ({first}{left_out['first']})"
 
 
+def _is_as_it_was(scanner: _scan.Scanner, stored: _native._SealFactsDirectory) -> bool:
+    now = scanner.directory(stored["path"])
+    return now is not None and now.generation == stored["generation"]
+
+
 def _differences(scanner: _scan.Scanner, sealed: _native._SealFactsDirectory) -> Iterator[str]:
     """Yield what is not as the seal says, one line each."""
     place = sealed["path"]
@@ -326,10 +339,8 @@ def _differences(scanner: _scan.Scanner, sealed: _native._SealFactsDirectory) ->
     if now is None:
         yield f"{place}: the directory is gone, or not everybody may read it"
         return
-    if not sealed["sealed"] and sealed["generation"] != now.generation:
-        yield f"{place}: the directory has changed"
     yield from _differing_names(place, dict(sealed["names"]), dict(now.names))
-    for name, source, bytecode, _, data in sealed["files"]:
+    for name, source, _, _, data in sealed["files"]:
         file = f"{place}/{os.fsdecode(name)}"
         found = scanner.file(now, name)
         if data is None:
@@ -340,8 +351,6 @@ def _differences(scanner: _scan.Scanner, sealed: _native._SealFactsDirectory) ->
             yield f"{file}: the source has changed"
         elif not _scan.is_same_code(data, found.data):
             yield f"{file}: its bytecode is another one now"
-        elif not sealed["sealed"] and (source, bytecode) != (found.source, found.bytecode):
-            yield f"{file}: its files are others now"
 
 
 def _differing_names(

@@ -92,7 +92,11 @@ def touched(command: str) -> Touched:
         place = os.path.realpath(made)
         (Path(place) / "sitecustomize.py").write_text(_CUSTOMIZE)
         path = [place, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+        # A seal that is there may be older than what the command is to find.
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(path),
+            "FASTPATH_CACHE_DIR": "off",
+        }
         try:
             code = subprocess.run(words, env=environment, check=False).returncode
         except OSError as error:
@@ -112,7 +116,7 @@ def touched(command: str) -> Touched:
         argv=told[0]["argv"],
         cwd=told[0]["cwd"],
         path=_absolute(entry for one in told for entry in one["path"] if entry != place),
-        files=_absolute(origin for origin, _ in modules),
+        files=_absolute(origin for origin, _ in modules if not origin.startswith(place)),
         packages=_absolute(entry for _, places in modules for entry in places),
     )
 
