@@ -19,12 +19,14 @@ import stat
 import warnings
 from collections.abc import Iterator
 from importlib.util import cache_from_source, source_hash
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from fastpath._native import _SealedKind
 
 # The functions of stock's loader, of which the stubs know nothing.
 _external: Any = _frozen_importlib_external
 
-Kind = Literal["dir", "file", "other"]
 Stamp = tuple[int, int, int, int, int]
 _SUFFIX = ".py"
 _CACHE = "__pycache__"
@@ -55,7 +57,7 @@ class Directory(NamedTuple):
 
     path: str
     generation: tuple[int, int, int, int]
-    names: list[tuple[bytes, Kind]]
+    names: list[tuple[bytes, _SealedKind]]
     sealed: bool
     again: bool
     """Whether it was met before under another path."""
@@ -239,13 +241,13 @@ def is_same_code(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _names(path: str) -> Iterator[tuple[bytes, Kind]]:
+def _names(path: str) -> Iterator[tuple[bytes, _SealedKind]]:
     with os.scandir(os.fsencode(path)) as entries:
         for entry in entries:
             yield entry.name, _kind(entry)
 
 
-def _kind(entry: os.DirEntry[bytes]) -> Kind:
+def _kind(entry: os.DirEntry[bytes]) -> _SealedKind:
     """Follow links: of a link the index would have to ask what it leads to."""
     try:
         return "dir" if entry.is_dir() else "file" if entry.is_file() else "other"
@@ -259,7 +261,7 @@ def is_source(name: bytes) -> bool:
     return bool(stem) and dot + suffix == _SUFFIX.encode()
 
 
-def _is_module(named: tuple[bytes, Kind]) -> bool:
+def _is_module(named: tuple[bytes, _SealedKind]) -> bool:
     name, kind = named
     suffixes = (suffix.encode() for suffix in importlib.machinery.all_suffixes())
     return kind == "file" and any(

@@ -354,7 +354,7 @@ def _differences(scanner: _scan.Scanner, sealed: _native._SealFactsDirectory) ->
 
 
 def _differing_names(
-    place: str, sealed: dict[bytes, _scan.Kind], now: dict[bytes, _scan.Kind]
+    place: str, sealed: dict[bytes, _native._SealedKind], now: dict[bytes, _native._SealedKind]
 ) -> Iterator[str]:
     # Where bytecode is kept is nothing that an import asks for.
     for name in sorted((sealed.keys() | now.keys()) - {b"__pycache__"}):
