@@ -38,6 +38,9 @@ def begin(place, name):
             origin = getattr(spec, "origin", None)
             places = getattr(spec, "submodule_search_locations", None) or ()
             modules.append((str(origin), [*map(str, places)]))
+        # Some have failed and are gone again: they will be tried each time.
+        places = {os.path.dirname(origin) for origin, _ in modules}.union(map(str, sys.path))
+        modules += [(file, []) for file in executed if os.path.dirname(file) in places]
         # `sys.modules` has them in the order in which they were done.
         turns = {name: turn for turn, name in enumerate(executed)}
         modules.sort(key=lambda module: turns.get(module[0], len(turns)))

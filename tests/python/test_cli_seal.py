@@ -338,6 +338,14 @@ def test_the_environments_own_sitecustomize_runs_under_for(venv: Venv) -> None:
     assert "alone.py" in sources(facts(venv)[str(venv.site.relative_to(prefix(venv)))])
 
 
+def test_a_module_that_fails_is_sealed_for_the_command_that_tries_it(venv: Venv) -> None:
+    fill(venv.site, {"pack/failing.py": "import no_such_module\n"})
+    code = "import pack\ntry: import pack.failing\nexcept ImportError: pass"
+    done = venv.fastpath("seal", "--for", f'{venv.python.path} -c "{code}"')
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sources(below_site(venv)["pack"]) == ["__init__.py", "failing.py", "inner.py"]
+
+
 def test_a_command_finds_what_is_newer_than_the_seal(venv: Venv) -> None:
     assert venv.fastpath("enable").returncode == 0
     sealed(venv)
