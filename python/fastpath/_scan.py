@@ -32,6 +32,10 @@ _SUFFIX = ".py"
 _CACHE = "__pycache__"
 # What seals and unseals must never be old itself: it is asked about as ever.
 _OWN = os.path.realpath(os.path.dirname(__file__))
+# A table has no room for more in one directory (MAX_PIECE in layout.rs, where a name takes so
+# many bytes besides itself), nor for names without which its sources would be sealed alone.
+_MOST, _NAME = 15 << 20, 16
+TOO_MANY = "directories of too many names"
 _LISTABLE = stat.S_IROTH | stat.S_IXOTH
 
 
@@ -129,6 +133,9 @@ class Scanner:
             names = sorted(_names(path))
         except OSError:
             self.leave_out("directories that cannot be read", path)
+            return None
+        if sum(len(name) + _NAME for name, _ in names) > _MOST:
+            self.leave_out(TOO_MANY, path)
             return None
         identity = (found.st_dev, found.st_ino)
         again = identity in self._met

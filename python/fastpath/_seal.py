@@ -93,11 +93,16 @@ def seal(
         if not plan.directories:
             raise Problem(_nothing(scanner))
         counted = _write(scanner, plan, new)
+        told = _facts(Path(new), scanner.roots, contents=False)
+        sealed = {directory["path"] for directory in told["directories"]}
+        for directory in plan.directories:
+            if directory.path not in sealed:
+                scanner.leave_out(_scan.TOO_MANY, directory.path)
     return Sealed(
         path=str(path()),
-        directories=len(plan.directories),
-        modules=counted.modules,
-        size=path().stat().st_size,
+        directories=len(sealed),
+        modules=sum(len(directory["files"]) for directory in told["directories"]),
+        size=told["size"],
         bytecode=counted.bytecode,
         compiled=counted.compiled,
         left_out=_left_out(scanner),
@@ -281,18 +286,16 @@ def _asked_about(scanner: _scan.Scanner, files: list[str]) -> Iterator[str]:
 
 
 class _Counted(NamedTuple):
-    modules: int
     bytecode: int
     compiled: int
 
 
 def _write(scanner: _scan.Scanner, plan: Plan, new: str) -> _Counted:
-    modules = bytecode = compiled = 0
+    bytecode = compiled = 0
 
     def coded(files: Iterable[_scan.File | None]) -> list[_native._SealedFile]:
-        nonlocal modules, bytecode, compiled
+        nonlocal bytecode, compiled
         found = [file for file in files if file is not None]
-        modules += len(found)
         bytecode += sum(len(file.data) for file in found)
         compiled += sum(file.compiled for file in found)
         return [(file.name, file.source, file.bytecode, file.data) for file in found]
@@ -309,7 +312,7 @@ def _write(scanner: _scan.Scanner, plan: Plan, new: str) -> _Counted:
     steps = len(plan.directories) + len(plan.order or [])
     with Progress("sealing", steps, "directories and modules") as progress:
         _native._seal(new, [*scanner.roots], told(progress), plan.program)
-    return _Counted(modules, bytecode, compiled)
+    return _Counted(bytecode, compiled)
 
 
 def _nothing(scanner: _scan.Scanner) -> str:

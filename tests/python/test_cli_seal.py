@@ -215,6 +215,18 @@ def test_what_not_everybody_may_read_stays_out(venv: Venv) -> None:
     assert dict(found["pack"]["names"])[b"inner.py"] == "file"
 
 
+def test_a_directory_of_too_many_names_is_asked_as_ever(venv: Venv) -> None:
+    crowd = venv.site / "crowd"
+    fill(venv.site, {"crowd/module.py": ""})
+    for number in range(70_000):  # of 255 bytes each: more than the 16 MB that a block may have
+        os.symlink("x", crowd / f"{number:0255}")
+    told = sealed(venv)
+    left = {"what": "directories of too many names", "count": 1, "first": str(crowd)}
+    assert left in told["left_out"]
+    assert "crowd" not in below_site(venv)
+    assert told["directories"] == len(facts(venv))
+
+
 def test_equal_environments_give_equal_bytes_wherever_they_lie(venv: Venv, tmp_path: Path) -> None:
     assert venv.run("-m", "compileall", "-q", venv.site).returncode == 0
     sealed(venv)
