@@ -210,7 +210,9 @@ impl Drafts {
     pub(super) fn of(old: &Shared, today: u32) -> Self {
         let mut drafts = Self::default();
         for block in old.blocks().filter(|block| block.path().has_root() && !block.is_sealed()) {
-            let draft = Draft::of_block(&block, today);
+            let mut draft = Draft::of_block(&block, today);
+            // A length that nobody wrote: there is nothing to be had, and it would be counted into what all cost.
+            draft.files.retain(|file| file.len() <= old.contents.len);
             drafts.at(block.path(), || draft);
         }
         drafts
