@@ -1,6 +1,7 @@
 """What a figure is made of: lines with their limits, and the bench that times and compares.
 
-Knows no figure, prints no result and judges none. For _figures.py, _loading.py and figures.py.
+Knows no figure, prints no result and judges none. For _figures.py, _loading.py, _table.py
+and figures.py.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from _ground import extra_entries
+from _ground import environment, extra_entries
 from _measure import Run, interleave, median, run
-from _modules import importable, statements
+from _modules import PACKAGES, importable, statements
 from _report import Progress
 from _subject import Subject, differences
 
@@ -98,6 +99,12 @@ class Bench:
         # zip, library, lib-dynload and site-packages make four; without them in front it is no ten.
         entries = extra_entries(self.home / "extra", EXTRA)[:6]
         return Subject(python, statements(importable(python, 500)), front=entries)
+
+    def packages(self) -> Subject:
+        """Stock, importing real packages."""
+        self.progress.stage(f"installing {', '.join(PACKAGES)} into build/figures/packages")
+        python = environment(self.home / "packages", list(PACKAGES))
+        return Subject(python, "".join(PACKAGES.values()))
 
     def program(self, name: str, who: str) -> Path:
         """Where the program of that figure is written."""

@@ -24,7 +24,6 @@ from _ground import (
 )
 from _measure import Run, cpu, median, run, waits, wall
 from _memory import BYTECODE, CODE, from_memory
-from _modules import PACKAGES
 from _subject import Subject, import_seconds
 
 PARTS = ["finding", "loading", "look-ahead", "collector"]
@@ -77,17 +76,10 @@ def _hot_by(bench: Bench, name: str, version: str, python: str) -> list[Line]:
     ]
 
 
-def _packages(bench: Bench) -> Subject:
-    """Stock, importing real packages."""
-    bench.progress.stage(f"installing {', '.join(PACKAGES)} into build/figures/packages")
-    python = environment(bench.home / "packages", list(PACKAGES))
-    return Subject(python, "".join(PACKAGES.values()))
-
-
 def packages(bench: Bench) -> list[Line]:
     """Real packages, hot: the whole process."""
     name = "packages"
-    stock = _packages(bench)
+    stock = bench.packages()
     ours = replace(stock, fastpath=bench.fastpath)
     ways = {"stock": stock, "ours": ours}
     bench.check(name, ways)
@@ -185,7 +177,7 @@ def slow_packages(bench: Bench) -> list[Line]:
 
 def _slow_packages(bench: Bench) -> tuple[Subject, How]:
     """Stock, importing real packages from a slow filesystem, and how to run it."""
-    stock = _packages(bench)
+    stock = bench.packages()
     site, slow = site_packages(stock.python), bench.home / "slow" / "packages"
     return replace(stock, moved={site: str(slow)}), partial(run_on_fresh, {slow: site}, DELAY_MS)
 

@@ -27,7 +27,7 @@ sys.path[:] = {front!r} + [moved.get(entry, entry) for entry in sys.path]
 INSTALL = """\
 sys.path.insert(0, {home!r})
 import fastpath
-{switches}assert fastpath.install(backend={backend!r}), "fastpath did not install"
+{switches}assert fastpath.install(backend={backend!r}, cache={cache!r}), "it did not install"
 del sys.path[0]
 """
 # Time inside PathFinder.find_spec, the outermost call only; installing counts as finding.
@@ -59,6 +59,8 @@ class Subject:
     fastpath: Path | None = None
     """The directory that holds the fastpath package; None is stock."""
     backend: str = "auto"
+    cache: str = "off"
+    """Where the table lies that processes share."""
     front: Sequence[str] = ()
     """Entries put in front of `sys.path`."""
     moved: dict[str, str] = field(default_factory=dict)
@@ -78,7 +80,12 @@ class Subject:
         if self.fastpath is not None:
             switches = "".join(f"fastpath._native._switch({part!r}, False)\n" for part in self.off)
             parts.append(
-                INSTALL.format(home=str(self.fastpath), backend=self.backend, switches=switches)
+                INSTALL.format(
+                    home=str(self.fastpath),
+                    backend=self.backend,
+                    cache=self.cache,
+                    switches=switches,
+                )
             )
         if self.finding:
             parts.append(FINDING)

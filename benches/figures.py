@@ -5,7 +5,7 @@ stock in the same run, after the answers have been compared: a wrong answer ends
 status 2. A figure that is a count must hold (status 1 if it does not); times are only reported,
 for a busy machine proves nothing either way. Works in build/figures and keeps there what is slow
 to make. `make bench` runs this; the figures themselves are in
-_figures.py and _loading.py.
+_figures.py, _loading.py and _table.py.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from pathlib import Path
 
 import _figures
 import _loading
+import _table
 from _bench import Bench, Line, WrongAnswer
 from _ground import ROOT, environment, unpacked
 from _measure import RunFailed
 from _report import Progress, table
 
-FIGURES = _figures.FIGURES | _loading.FIGURES
+FIGURES = _figures.FIGURES | _loading.FIGURES | _table.FIGURES
 
 
 def show(lines: Sequence[Line]) -> str:

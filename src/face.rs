@@ -10,6 +10,8 @@ mod options;
 mod program;
 mod share;
 mod switches;
+mod table_learn;
+mod tables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::fact::{self, Stat};
 use crate::finder::{Finder, Natives, without_gil};
-use crate::loader::Loader;
+use crate::loader::{Loader, Natives as LoaderNatives};
 use crate::probe::{self, Prober};
 use crate::table::shared::Published;
 use options::Options;
@@ -57,11 +59,14 @@ impl Installed {
         }
         let put_in_place = || {
             let module = PyModule::new(py, "fastpath._native")?;
-            let native = wrap_pyfunction!(get_code, &module)?;
+            let natives = LoaderNatives {
+                get_code: wrap_pyfunction!(get_code, &module)?.into_any(),
+                create_module: wrap_pyfunction!(create_module, &module)?.into_any(),
+            };
             let loader = Loader::new(py, switches.resting)?;
             // Known before it is called.
             if let Some(loader) = self.loader.get_or_init(|| Some(loader)) {
-                loader.put_in_place(py, native.as_any())?;
+                loader.put_in_place(py, &natives)?;
             }
             Ok(())
         };
@@ -147,26 +152,37 @@ fn get_spec<'py>(
 
 /// Concrete implementation of InspectLoader.get_code.
 #[pyfunction]
-#[pyo3(name = "get_code", signature = (*args, **kwargs))]
-#[pyo3(text_signature = "(self, fullname)")]
 fn get_code<'py>(
-    args: &Bound<'py, PyTuple>,
-    kwargs: Option<&Bound<'py, PyDict>>,
+    this: &Bound<'py, PyAny>,
+    fullname: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let stocks = |installed: &Installed| {
         let loader = installed.loader.get().and_then(Option::as_ref);
-        loader.expect("a native body is made by a loader only").call_stock(args, kwargs)
+        loader.expect("a native body is made by a loader only").call_stock(this, fullname)
     };
     let ours = |installed: &Installed| {
-        if let (Some(Some(loader)), None, 2) = (installed.loader.get(), kwargs, args.len()) {
-            let (this, name) = (args.get_item(0)?, args.get_item(1)?);
-            if let Some(code) = loader.get_code(&installed.finder, &this, &name)? {
-                return Ok(code);
-            }
+        if let Some(Some(loader)) = installed.loader.get()
+            && let Some(code) = loader.get_code(&installed.finder, this, fullname)?
+        {
+            return Ok(code);
         }
         stocks(installed)
     };
-    guarded(args.py(), ours, stocks)
+    guarded(this.py(), ours, stocks)
+}
+
+/// Use default semantics for module creation.
+#[pyfunction]
+fn create_module<'py>(
+    this: &Bound<'py, PyAny>,
+    spec: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let nothing = || this.py().None().into_bound(this.py());
+    let ours = |installed: &Installed| {
+        let loader = installed.loader.get().and_then(Option::as_ref);
+        Ok(loader.and_then(|loader| loader.create_module(this, spec)).unwrap_or_else(nothing))
+    };
+    guarded(this.py(), ours, |_| Ok(nothing()))
 }
 
 /// `cls, fullname, path, target` from a call; none where it does not fit, and stock says so in its words.
@@ -437,6 +453,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("_start", wrap_pyfunction!(_start, module)?)?;
     module.setattr("_hand_on", wrap_pyfunction!(_hand_on, module)?)?;
     module.setattr("_switch", wrap_pyfunction!(switches::_switch, module)?)?;
+    module.setattr("_tables", wrap_pyfunction!(tables::_tables, module)?)?;
     module.setattr("stats", wrap_pyfunction!(counters::stats, module)?)?;
     module.setattr("probe", wrap_pyfunction!(probe_paths, module)?)?;
     module.setattr("backends", wrap_pyfunction!(backends, module)?)?;

@@ -368,9 +368,9 @@ impl Index {
         if !self.may_refresh() {
             return self.stat_dirs(dirs);
         }
-        let began = Instant::now();
+        let before = self.prober.slept();
         let facts = self.stat_dirs(dirs);
-        self.refresh_if_forgotten(began.elapsed(), None);
+        self.refresh_if_forgotten(self.prober.slept().saturating_sub(before), None);
         facts
     }
 

@@ -91,7 +91,7 @@ impl Naming {
         if !head.starts_with('/') || head.ends_with('/') || stem.is_empty() {
             return None;
         }
-        Some(format!("{head}/__pycache__/{stem}{}", self.tail))
+        Some([head, "/__pycache__/", stem, &self.tail].concat())
     }
 }
 

@@ -24,7 +24,7 @@ const CORE: [(&str, &[&str]); 7] = [
 const FACE: [(&str, &[&str]); 3] = [
     ("finder", &["fact", "candidates", "probe", "table", "index"]),
     ("loader", &["fact", "bytecode", "pyc", "index", "finder"]),
-    ("face", &["fact", "candidates", "probe", "table", "index", "finder", "loader"]),
+    ("face", &["fact", "candidates", "probe", "pyc", "table", "index", "finder", "loader"]),
 ];
 
 /// Where `unsafe` may stand, and for what.

@@ -12,5 +12,7 @@ mod hostile;
 mod merging;
 #[path = "table/model.rs"]
 mod model;
+#[path = "table/pruning.rs"]
+mod pruning;
 #[path = "table/sealed.rs"]
 mod sealed;

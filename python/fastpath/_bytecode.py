@@ -3,7 +3,7 @@
 Judges the file as ``SourceLoader.get_code`` does (PEP 3147, PEP 552; ``_classify_pyc``,
 ``_validate_timestamp_pyc``, ``_validate_hash_pyc``), then, only if it is good, has it loaded
 once to see by whom and at what cost. Executes nothing, compiles nothing, writes nothing, and
-leaves ``sys.modules`` alone. Used by ``_explain``.
+leaves ``sys.modules`` alone. Used by ``_explain``, its verdict alone by ``_compiled``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         "missing",
         "not named",
     ]
-_GOOD = ("fresh", "hash-checked, fresh", "hash-unchecked")
+GOOD = ("fresh", "hash-checked, fresh", "hash-unchecked")
 _HEADER = 16  # PEP 552: magic, flags, and 8 bytes of time and size, or of hash
 
 
@@ -50,34 +50,37 @@ class Bytecode(TypedDict):
 
 def examine(name: str, source: str) -> Bytecode:
     """Examine the bytecode of the module of this name, whose source is this file."""
-    path = _path(source)
-    state = "not named" if path is None else _state(Path(path), Path(source))
+    path = path_of(source)
+    found = "not named" if path is None else state(Path(path), Path(source))
     told = Bytecode(
         path=path,
-        state=state,
+        state=found,
         loaded_by="stock",
         why_stock=None,
         stat_us=None,
         read_us=None,
         unmarshal_us=None,
     )
-    if state in _GOOD:
+    if found in GOOD:
         _load(told, SourceFileLoader(name, source), name)
     else:
-        told["why_stock"] = f"bytecode {state}"
+        told["why_stock"] = f"bytecode {found}"
     return told
 
 
-def _path(source: str) -> str | None:
+def path_of(source: str) -> str | None:
+    """Return where a source's bytecode lies, None where this interpreter keeps none."""
     try:
         return importlib.util.cache_from_source(source)
     except NotImplementedError:  # sys.implementation.cache_tag is None
         return None
 
 
-def _state(path: Path, source: Path) -> _State:
+def state(path: Path, source: Path) -> _State:
+    """Judge a bytecode file by its header and its source's stat (and hash, where that decides)."""
     try:
-        head = path.read_bytes()[:_HEADER]
+        with path.open("rb") as file:
+            head = file.read(_HEADER)
         stat = source.stat()
     except FileNotFoundError:
         return "missing"

@@ -11,9 +11,10 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
 import fastpath
-from fastpath import _enable, _explain, _status
+from fastpath import _cache, _doctor, _enable, _entries, _explain, _settings, _status, _tables
 from fastpath._problem import REFUSED, Problem, report
 from fastpath._settings import BACKENDS, FRESHNESS
 
@@ -27,6 +28,13 @@ _EPILOGS = {
     "disable": "example: python -m fastpath disable",
     "status": "example: python -m fastpath status --json",
     "explain": "example: python -m fastpath explain django.db sqlalchemy",
+    "doctor": "example: python -m fastpath doctor",
+    "cache": "example: python -m fastpath cache info",
+    "cache info": "example: python -m fastpath cache info --json",
+    "cache list": "example: python -m fastpath cache list --modules",
+    "cache verify": "example: python -m fastpath cache verify --files",
+    "cache clear": "example: python -m fastpath cache clear --dry-run",
+    "cache gc": "example: python -m fastpath cache gc --days 30",
     "run": (
         "example: python -m fastpath run --backend threads manage.py check\n"
         "         python -m fastpath run --times --json times.json -m http.server --help\n\n"
@@ -51,6 +59,40 @@ _DESCRIPTIONS = {
         "it cost; and of a source, whether its bytecode is up to date, who loads it, and at what "
         "cost. Nothing is executed: parents of a dotted name are followed by their specs, not "
         "imported. A package that changes its __path__ when it runs is told as it lies on disk."
+    ),
+    "doctor": (
+        "Tell what slows the imports of this interpreter, and what to do about each thing: path "
+        "entries that never answer (missing, empty, unreadable), stand there twice, are relative "
+        "or huge; a long path; filesystems that are slow, as measured; modules without up-to-date "
+        "bytecode; whether fastpath is active, and io_uring usable. What fastpath takes care of "
+        "needs nothing while it is active. The working directory, which -m puts in front of the "
+        "path, is left out. Reads only: nothing is changed."
+    ),
+    "cache": (
+        "Look after the shared tables: what processes have learnt of directories and modules, for "
+        "those that come after them. They lie in FASTPATH_CACHE_DIR, else in the user's cache "
+        "directory, one for each interpreter and environment."
+    ),
+    "cache info": (
+        "Tell where this interpreter's table is, whether it is used and if not, why; what is in "
+        "it; and which other tables lie beside it."
+    ),
+    "cache list": (
+        "List the directories that a table knows, the largest first: bytes of bytecode, modules, "
+        "names, and the day when a process last used it and wrote that down."
+    ),
+    "cache verify": (
+        "Compare every checksum in a table. What is damaged, or has changed, is never used: a "
+        "process compares too, and learns it again. The exit code is 1 if something is damaged."
+    ),
+    "cache clear": (
+        "Remove every table in the cache directory, with its lock and what a killed process has "
+        "left. What was learnt is learnt again. Files that are not ours stay."
+    ),
+    "cache gc": (
+        "Remove what is of no use any more: tables that are damaged or whose interpreter is gone, "
+        "and from the others directories that are gone or that no process has used for long. The "
+        "day of last use is written down a month later at the latest."
     ),
     "run": (
         "Run one program under fastpath, as `python` would run it, with nothing installed in the "
@@ -93,6 +135,8 @@ def parser() -> argparse.ArgumentParser:
     explain = _command(commands, "explain", "how a name is found, and at what cost")
     explain.add_argument("names", nargs="+", metavar="NAME", help="a module's full dotted name")
     _add_json(explain)
+    _add_json(_command(commands, "doctor", "what slows imports here, and what to do about it"))
+    _add_cache(_command(commands, "cache", "what processes have learnt for each other"))
     _add_run(_command(commands, "run", "one program under fastpath, nothing installed"))
     return top
 
@@ -102,7 +146,7 @@ def _command(
 ) -> argparse.ArgumentParser:
     epilog = _EPILOGS[name] if name == "run" else f"{_EPILOGS[name]}\n\n{_CODES}"
     return commands.add_parser(
-        name,
+        name.rsplit(maxsplit=1)[-1],
         help=summary,
         description=_wrapped(_DESCRIPTIONS[name]),
         epilog=epilog,
@@ -143,6 +187,52 @@ def _add_enable(command: argparse.ArgumentParser) -> None:
         help="write fastpath.start (PEP 829) too, on CPython 3.15 to 3.17, where it is not yet "
         "needed and makes every start slower than the .pth alone",
     )
+
+
+def _add_cache(command: argparse.ArgumentParser) -> None:
+    commands = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_directory(_command(commands, "cache info", "where, whether it is used, how large"))
+    listing = _command(commands, "cache list", "the directories it knows")
+    listing.add_argument("--modules", action="store_true", help="modules, not directories")
+    _add_table(listing)
+    verify = _command(commands, "cache verify", "compare every checksum")
+    verify.add_argument(
+        "--files",
+        action="store_true",
+        help="compare every stored version with the filesystem, too",
+    )
+    _add_table(verify)
+    clear = _command(commands, "cache clear", "remove all tables")
+    gc = _command(commands, "cache gc", "remove what is of no use any more")
+    gc.add_argument(
+        "--days", type=_days, default=90, metavar="N", help="not used for so long (default: 90)"
+    )
+    for changing in (clear, gc):
+        changing.add_argument(
+            "--dry-run", action="store_true", help="tell what would be removed; remove nothing"
+        )
+        _add_directory(changing)
+
+
+def _add_directory(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--dir", type=Path, metavar="DIR", help="the cache directory, not FASTPATH_CACHE_DIR"
+    )
+    _add_json(command)
+
+
+def _add_table(command: argparse.ArgumentParser) -> None:
+    _add_directory(command)
+    command.add_argument(
+        "table", nargs="?", type=Path, metavar="TABLE", help="a file; else this interpreter's"
+    )
+
+
+def _days(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -215,9 +305,72 @@ def _run_explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run_doctor(options: argparse.Namespace) -> int:
+    told = _doctor.diagnose(_entries.own_path())
+    print(json.dumps(told) if options.json else _doctor.render(told))
+    return 0 if told["ok"] else REFUSED
+
+
+def _run_cache(options: argparse.Namespace) -> int:
+    _settings.check()
+    place = _tables.place(options.dir)
+    return _ACTIONS[options.action](place, options)
+
+
+def _cache_info(place: _tables.Place, options: argparse.Namespace) -> int:
+    told = _cache.info(place)
+    print(json.dumps(told) if options.json else _cache.render_info(told))
+    return 0
+
+
+def _cache_list(place: _tables.Place, options: argparse.Namespace) -> int:
+    told = _cache.listed(_table(place, options))
+    print(json.dumps(told) if options.json else _cache.render_list(told, modules=options.modules))
+    return 0
+
+
+def _cache_verify(place: _tables.Place, options: argparse.Namespace) -> int:
+    told = _cache.verify(_table(place, options), stamps=options.files)
+    print(json.dumps(told) if options.json else _cache.render_verdict(told))
+    return REFUSED if told["damaged"] else 0
+
+
+def _table(place: _tables.Place, options: argparse.Namespace) -> Path:
+    table: Path | None = options.table.absolute() if options.table else place.file
+    if table is None:
+        raise Problem(str(place.why))
+    return table
+
+
+def _cache_clear(place: _tables.Place, options: argparse.Namespace) -> int:
+    return _print_removed(_cache.clear(place, dry_run=options.dry_run), options)
+
+
+def _cache_gc(place: _tables.Place, options: argparse.Namespace) -> int:
+    return _print_removed(_cache.gc(place, days=options.days, dry_run=options.dry_run), options)
+
+
+def _print_removed(changes: list[_cache.Change], options: argparse.Namespace) -> int:
+    fastpath.uninstall()  # or this very process would leave a new table when it ends
+    if options.json:
+        print(json.dumps({"dry_run": options.dry_run, "files": changes}))
+    else:
+        print(_cache.render_changes(changes, dry_run=options.dry_run))
+    return REFUSED if any(change["change"] == "busy" for change in changes) else 0
+
+
+_ACTIONS = {
+    "info": _cache_info,
+    "list": _cache_list,
+    "verify": _cache_verify,
+    "clear": _cache_clear,
+    "gc": _cache_gc,
+}
 _HANDLERS = {
     "enable": _run_enable,
     "disable": _run_disable,
     "status": _run_status,
     "explain": _run_explain,
+    "doctor": _run_doctor,
+    "cache": _run_cache,
 }

@@ -4,13 +4,26 @@ Everything public is re-exported by ``fastpath``; import it from there.
 """
 
 import os
-from collections.abc import Iterable
-from typing import Literal, TypeAlias, TypedDict, type_check_only
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol, TypeAlias, TypedDict, type_check_only
 
 _Backend: TypeAlias = Literal["auto", "serial", "threads", "uring"]
 _Freshness: TypeAlias = Literal["auto", "strict", "sealed"]
 _Cache: TypeAlias = str
 """``"auto"``, ``"off"`` or the absolute path of a directory."""
+_Refusal: TypeAlias = Literal[
+    "missing",
+    "link",
+    "not regular",
+    "owner",
+    "writable",
+    "secure",
+    "no place",
+    "future",
+    "other key",
+    "damaged",
+    "io",
+]
 
 __version__: str
 
@@ -108,6 +121,74 @@ class Explanation(TypedDict):
     calls: int
     us: float
 
+@type_check_only
+class TablePlace(TypedDict):
+    """Where the running interpreter's shared table is, or why there is no place for it."""
+
+    dir: str | None
+    file: str | None
+    why: str | None
+
+@type_check_only
+class _TableState(TypedDict):
+    why: str | None
+    """Why it is not used, a sentence without a full stop; None if it is."""
+    refusal: _Refusal | None
+    """The same for programs."""
+
+@type_check_only
+class TableFacts(_TableState, total=False):
+    """What a shared table says of itself; ``why`` and ``refusal`` alone if it is not used."""
+
+    format: int
+    cache_tag: str
+    magic: str
+    """``importlib.util.MAGIC_NUMBER``, in hexadecimal digits."""
+    optimize: int
+    environment: list[str]
+    """``sys.prefix`` and ``sys.base_prefix``."""
+    sealed: bool
+    size: int
+    """Bytes of the whole file."""
+    directories: int
+    names: int
+    modules: int
+    bytes: int
+    """Those of all modules' bytecode."""
+    plans: int
+    used_day: int | None
+    """When a directory was last used: days since the epoch; None if there is none."""
+
+@type_check_only
+class TableDirectory(TypedDict):
+    """What a shared table has of one directory."""
+
+    path: str
+    names: int | None
+    """How many there are in it; None where they are not known."""
+    modules: list[tuple[str, int]]
+    """Names of sources, with the bytes of their bytecode."""
+    used_day: int
+    """Days since the epoch."""
+
+@type_check_only
+class TableVerdict(TypedDict):
+    """What is wrong with a shared table."""
+
+    damaged: list[str]
+    changed: list[str]
+    """Directories and sources that are another version now, or gone."""
+
+@type_check_only
+class TablePruned(TypedDict):
+    """What was left out of a shared table, or would be."""
+
+    directories: list[str]
+    modules: int
+    damaged: int
+    busy: bool
+    """Somebody else is writing it: nothing was done."""
+
 def install(
     *, backend: _Backend = "auto", freshness: _Freshness = "auto", cache: _Cache = "auto"
 ) -> bool:
@@ -160,8 +241,8 @@ def _start() -> bool:
     """Install as the environment asks; called when an interpreter starts.
 
     Reads FASTPATH, FASTPATH_BACKEND, FASTPATH_FRESHNESS, FASTPATH_CACHE_DIR, FASTPATH_CACHE_LIMIT
-    and FASTPATH_DEBUG (none of them under -E or -I) and tells whether fastpath is active. Never raises; silent unless FASTPATH_DEBUG
-    asks.
+    and FASTPATH_DEBUG (none of them under -E or -I) and tells whether fastpath is active. Never
+    raises; silent unless FASTPATH_DEBUG asks.
     """
 
 def _hand_on() -> str:
@@ -169,3 +250,30 @@ def _hand_on() -> str:
 
 def _switch(part: str, on: bool) -> None:
     """Switch a part on or off for the next ``install``; for benches and tests."""
+
+@type_check_only
+class _Tables(Protocol):
+    """What looks into shared tables, whoever they are for."""
+
+    def place(self, directory: str | None = None) -> TablePlace:
+        """Tell where this interpreter's table is: in ``directory``, or where caches are."""
+
+    def facts(self, path: str, own: bool) -> TableFacts:
+        """Look into a table; with ``own``, one that is not for this interpreter is refused."""
+
+    def directories(self, path: str) -> list[TableDirectory]:
+        """List a table's directories. Raises OSError with the reason if it is refused."""
+
+    def verify(self, path: str, files: bool) -> TableVerdict:
+        """Compare a table's checksums; with ``files``, also its versions with the filesystem."""
+
+    def gc(self, path: str, day: int, dry_run: bool) -> TablePruned:
+        """Leave out what is gone, damaged, or was last used before ``day`` (since the epoch)."""
+
+    def learn(
+        self, file: str, dirs: Sequence[str], day: int, environment: bytes | None = None
+    ) -> bool:
+        """Put what lies in directories into a table; for tests."""
+
+def _tables() -> _Tables:
+    """Return the functions for shared tables, in a module of their own."""

@@ -54,14 +54,12 @@ def check() -> None:
         if value is not None and value not in allowed:
             raise Problem(f"{name} is {value!r}; allowed: {', '.join(allowed)}", USAGE)
     cache = variable("FASTPATH_CACHE_DIR")
-    if cache is not None and cache not in CACHE and not os.path.isabs(cache):
+    if cache is not None and cache not in CACHE and not cache.startswith("/"):
         allowed_caches = f"{', '.join(CACHE)}, the absolute path of a directory"
         raise Problem(f"FASTPATH_CACHE_DIR is {cache!r}; allowed: {allowed_caches}", USAGE)
     limit = variable("FASTPATH_CACHE_LIMIT")
     if limit is not None and not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 4096):
-        raise Problem(
-            f"FASTPATH_CACHE_LIMIT is {limit!r}; allowed: 1 to 4096, in megabytes", USAGE
-        )
+        raise Problem(f"FASTPATH_CACHE_LIMIT is {limit!r}; allowed: 1 to 4096, in megabytes", USAGE)
 
 
 def origin(setting: str, active_value: str | None) -> Setting:

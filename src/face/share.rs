@@ -28,18 +28,16 @@ pub fn of(py: Python<'_>, options: &Options, settles: bool) -> PyResult<Option<S
         Cache::At(dir) => Some(&**dir),
     };
     let sys = py.import("sys")?;
-    let [prefix, base] = ["prefix", "base_prefix"]
-        .map(|name| sys.getattr(name).and_then(|prefix| prefix.extract::<PathBuf>()));
-    let (prefix, base) = (prefix?, base?);
-    let key = key(py, &prefix, &base)?;
+    let roots = roots(py)?;
+    let key = key(py, &roots)?;
     let argv: Vec<String> = sys.getattr("orig_argv")?.extract().unwrap_or_default();
     let cwd = || std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Some(Share {
-        sealed: Some(prefix.join(SEAL)),
+        sealed: Some(roots[0].join(SEAL)),
         file: shared::place(configured).map(|dir| dir.join(key.file_name())),
         key,
         program: program::of(&argv, &cwd),
-        roots: vec![prefix, base],
+        roots: roots.into(),
         // Who wants no bytecode written wants none in a cache, unless he says where.
         writes: configured.is_some() || !sys.getattr("dont_write_bytecode")?.is_truthy()?,
         settled_ns: if settles { SETTLED_NS } else { 0 },
@@ -47,13 +45,20 @@ pub fn of(py: Python<'_>, options: &Options, settles: bool) -> PyResult<Option<S
     }))
 }
 
+/// `sys.prefix` and `sys.base_prefix`.
+pub fn roots(py: Python<'_>) -> PyResult<[PathBuf; 2]> {
+    let sys = py.import("sys")?;
+    let prefix = |name| sys.getattr(name)?.extract::<PathBuf>();
+    Ok([prefix("prefix")?, prefix("base_prefix")?])
+}
+
 /// Whom a table is for: interpreters that name and compile bytecode alike, in the same environment.
-fn key(py: Python<'_>, prefix: &std::path::Path, base: &std::path::Path) -> PyResult<Key> {
+pub fn key(py: Python<'_>, roots: &[PathBuf; 2]) -> PyResult<Key> {
     let sys = py.import("sys")?;
     let external = py.import("_frozen_importlib_external")?;
     let magic = external.getattr("MAGIC_NUMBER")?.cast_into::<PyBytes>()?;
     let magic = magic.as_bytes().try_into().unwrap_or_default();
-    let environment = [prefix, base].map(|path| path.as_os_str().as_encoded_bytes()).join(&0);
+    let environment = roots.each_ref().map(|path| path.as_os_str().as_encoded_bytes()).join(&0);
     Ok(Key {
         cache_tag: sys.getattr("implementation")?.getattr("cache_tag")?.extract()?,
         magic,

@@ -7,6 +7,7 @@
 
 mod named;
 mod plan;
+mod relied;
 mod stock;
 mod watch;
 pub mod without_gil;
@@ -18,6 +19,7 @@ use std::time::Instant;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
+use rustc_hash::FxHashMap;
 
 use crate::candidates::{Candidate, INIT};
 use crate::index::{Answer, Freshness, Index, LookAhead, Pass, Run, Share};
@@ -26,12 +28,15 @@ use crate::table::Directory;
 pub use named::as_function;
 pub use plan::fits_fs_encoding;
 use plan::{Around, Place, Plan, Step};
+pub use relied::Relied;
 use stock::Stock;
-pub use stock::{Natives, is_importlibs, replaced};
+pub use stock::{Natives, is_of, replaced};
 use watch::Entries;
 
 /// Plans kept: `sys.path`, and the paths of a few namespace packages.
 const MAX_PLANS: usize = 8;
+/// Plans kept of one entry: the paths of packages.
+const MAX_SINGLES: usize = 256;
 
 /// A native `PathFinder`.
 pub struct Finder {
@@ -39,6 +44,8 @@ pub struct Finder {
     index: Index,
     sys: Py<PyAny>,
     plans: Mutex<Vec<Arc<Plan>>>,
+    /// Those of one entry, by its address: they hold it, so nothing else can come to lie there.
+    singles: Mutex<FxHashMap<usize, Arc<Plan>>>,
     asked: AtomicU64,
     /// Nanoseconds spent on finding, stock's part included.
     find_ns: AtomicU64,
@@ -60,13 +67,14 @@ impl Finder {
     /// # Errors
     /// An interpreter that is not one of those we know.
     pub fn new(py: Python<'_>, backend: Backend, freshness: Freshness) -> PyResult<Self> {
-        let stock = Stock::new(py)?;
-        let index = Index::new(backend, freshness, stock.suffixes());
         let sys = py.import("sys")?.into_any();
+        let stock = Stock::new(&sys)?;
+        let index = Index::new(backend, freshness, stock.suffixes());
         let verbose = sys.getattr("flags")?.getattr("verbose")?.extract::<i32>()? != 0;
-        let (plans, asked, find_ns) = Default::default();
+        let (plans, singles, asked, find_ns) = Default::default();
         let invalidations = AtomicI64::new(stock.invalidations(py)?);
-        Ok(Self { stock, index, sys: sys.unbind(), plans, asked, find_ns, invalidations, verbose })
+        let sys = sys.unbind();
+        Ok(Self { stock, index, sys, plans, singles, asked, find_ns, invalidations, verbose })
     }
 
     /// Puts these bodies in the place of stock's.
@@ -268,7 +276,7 @@ impl Finder {
             Answer::Absent => Ok(None),
             Answer::Portions(at) => {
                 for entry in at.iter() {
-                    portions.append(format!("{}{}", places[*entry].base, lookup.name))?;
+                    portions.append([&*places[*entry].base, lookup.name].concat())?;
                 }
                 Ok(None)
             }
@@ -334,14 +342,14 @@ impl Finder {
         candidate: Candidate,
     ) -> PyResult<Bound<'py, PyAny>> {
         let suffixes = self.index.suffixes();
-        let bare = format!("{}{}", place.base, lookup.name);
         match candidate {
             Candidate::Module(suffix) => {
-                let origin = format!("{bare}{}", suffixes.get(suffix));
+                let origin = [&*place.base, lookup.name, suffixes.get(suffix)].concat();
                 self.stock.file_spec(lookup.fullname, suffix, &origin, None)
             }
             Candidate::Package(suffix) => {
-                let origin = format!("{bare}/{INIT}{}", suffixes.get(suffix));
+                let bare = [&*place.base, lookup.name].concat();
+                let origin = [&*bare, "/", INIT, suffixes.get(suffix)].concat();
                 self.stock.file_spec(lookup.fullname, suffix, &origin, Some(&bare))
             }
         }
@@ -386,8 +394,8 @@ impl Finder {
         pass: &mut Pass,
         entries: &Entries<'_, 'py>,
     ) -> PyResult<Arc<Plan>> {
-        if entries.len() == 1 {
-            return Ok(Arc::new(Plan::new(around, pass, &entries.to_vec())?));
+        if let Some(entry) = entries.only() {
+            return self.plan_of_one(around, pass, entries, entry.as_ptr() as usize);
         }
         let kept = || self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let candidates = kept().clone();
@@ -400,6 +408,30 @@ impl Finder {
         plans.truncate(MAX_PLANS);
         // A plan holds Python objects; dropping one may run anybody's code, so not under the lock.
         let former = std::mem::replace(&mut *kept(), plans);
+        drop(former);
+        Ok(plan)
+    }
+
+    /// The same for a path of one entry, which lies at this address.
+    fn plan_of_one<'py>(
+        &self,
+        around: &Around<'_, 'py>,
+        pass: &mut Pass,
+        entries: &Entries<'_, 'py>,
+        address: usize,
+    ) -> PyResult<Arc<Plan>> {
+        let kept = || self.singles.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept().get(&address).cloned();
+        if let Some(plan) = known.filter(|plan| plan.suits(around, entries)) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(Plan::new(around, pass, &entries.to_vec())?);
+        // As above: nothing is dropped under the lock.
+        let former = {
+            let mut kept = kept();
+            let full = (kept.len() >= MAX_SINGLES).then(|| std::mem::take(&mut *kept));
+            (full, kept.insert(address, Arc::clone(&plan)))
+        };
         drop(former);
         Ok(plan)
     }

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use super::stock::Stock;
-use super::watch::{Entries, Plain, Watched};
+use super::watch::{Entries, Finders, Plain, Watched};
 use super::without_gil;
 use crate::index::{Index, Pass, Run};
 use crate::table::Directory;
@@ -119,6 +119,7 @@ impl Plan {
         let (mut plains, mut missing) = (Vec::new(), Vec::new());
         let mut slots = Vec::with_capacity(entries.len());
         let mut cwd = None;
+        let mut finders = Finders::None;
         let usual_hooks = around.stock.hooks_are_usual(&around.hooks);
         for entry in entries {
             let key = match entry.cast_exact::<PyString>() {
@@ -138,10 +139,16 @@ impl Plan {
                 missing.push(key.clone().unbind());
             }
             let (slot, plain) = slot(around, usual_hooks, entry, &key, finder.as_ref());
+            if let Some(finder) = finder {
+                finders = Finders::One(key.unbind(), finder.unbind());
+            }
             slots.push(slot);
             plains.extend(plain);
         }
-        let made_from = Watched::new(entries, &around.cache, plains, missing);
+        if entries.len() > 1 {
+            finders = Finders::all(&around.cache);
+        }
+        let made_from = Watched::new(entries, finders, plains, missing);
         let has_fresh = slots.iter().any(|slot| matches!(slot, Slot::Fresh(..)));
         settle_fresh(around, pass, py, &mut slots);
         Ok(Self { steps: steps(around.index, slots), made_from, has_fresh, cwd })

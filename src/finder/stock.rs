@@ -43,10 +43,13 @@ struct Body {
 }
 
 impl Body {
-    fn of(class: &Bound<'_, PyType>, name: &'static str) -> PyResult<Self> {
+    fn of(
+        home: &Bound<'_, PyModule>,
+        class: &Bound<'_, PyType>,
+        name: &'static str,
+    ) -> PyResult<Self> {
         let descriptor = class.getattr("__dict__")?.get_item(name)?;
-        require_importlibs(&descriptor, name)?;
-        let function = descriptor.getattr("__func__")?;
+        let function = own_function(home, &descriptor, name)?;
         Ok(Self { name, descriptor: descriptor.unbind(), function: function.unbind() })
     }
 
@@ -80,9 +83,10 @@ impl Stock {
     ///
     /// # Errors
     /// Whatever is not as in the CPythons we know.
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
+    pub fn new(sys: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = sys.py();
         let version = py.version_info();
-        if py.import("sys")?.getattr("implementation")?.getattr("name")?.str()? != "cpython"
+        if sys.getattr("implementation")?.getattr("name")?.str()? != "cpython"
             || !(10..=15).contains(&version.minor)
             || cfg!(windows)
         {
@@ -95,13 +99,13 @@ impl Stock {
             Ok(class) => class,
             Err(_) => external.getattr("NamespacePath")?,
         };
-        let (hooks, loader_details) = usual_hooks(&external, &file_finder)?;
+        let (hooks, loader_details) = usual_hooks(sys, &external, &file_finder)?;
         let loaders = loaders(&loader_details)?;
-        let relied_on = relied_on(&path_finder, &file_finder)?;
+        let relied_on = relied_on(&external, &path_finder, &file_finder)?;
         Ok(Self {
-            find_spec: Body::of(&path_finder, "find_spec")?,
-            get_spec: Body::of(&path_finder, "_get_spec")?,
-            module_spec: py.import("_frozen_importlib")?.getattr("ModuleSpec")?.unbind(),
+            find_spec: Body::of(&external, &path_finder, "find_spec")?,
+            get_spec: Body::of(&external, &path_finder, "_get_spec")?,
+            module_spec: external.getattr("_bootstrap")?.getattr("ModuleSpec")?.unbind(),
             namespace_path: namespace_path.unbind(),
             getcwd: external.getattr("_os")?.getattr("getcwd")?.unbind(),
             relied_on,
@@ -344,21 +348,17 @@ impl Stock {
 /// A directory passes `zipimporter` by (it takes regular files only), so behind that the first
 /// `FileFinder.path_hook` has it. Any other hook in front may want it for itself.
 fn usual_hooks<'py>(
+    sys: &Bound<'py, PyAny>,
     external: &Bound<'py, PyModule>,
     file_finder: &Bound<'py, PyType>,
 ) -> PyResult<(Vec<Py<PyAny>>, Bound<'py, PyTuple>)> {
-    let py = external.py();
     let standard = external.getattr("_get_supported_file_loaders")?.call0()?;
     let standard = standard.cast_into::<PyList>()?.to_tuple();
     let code = file_finder.call_method0("path_hook")?.getattr("__code__")?;
-    let zipimporter = py
-        .import("sys")?
-        .getattr("modules")?
-        .get_item("zipimport")
-        .and_then(|m| m.getattr("zipimporter"))
-        .ok();
+    let zipimporter =
+        sys.getattr("modules")?.get_item("zipimport").and_then(|m| m.getattr("zipimporter")).ok();
     let mut usual = Vec::new();
-    let hooks = py.import("sys")?.getattr("path_hooks")?;
+    let hooks = sys.getattr("path_hooks")?;
     for hook in hooks.try_iter()? {
         let hook = hook?;
         usual.push(hook.clone().unbind());
@@ -403,16 +403,22 @@ fn loaders(details: &Bound<'_, PyTuple>) -> PyResult<Vec<(String, Py<PyAny>)>> {
     Ok(loaders)
 }
 
-/// Whether a function, or the one in a descriptor, is importlib's own; so is what is no Python function.
-pub fn is_importlibs(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = value.py();
-    let function = value.getattr(intern!(py, "__func__")).unwrap_or_else(|_| value.clone());
-    let Ok(globals) = function.getattr(intern!(py, "__globals__")) else { return Ok(true) };
-    Ok(globals.is(py.import("_frozen_importlib_external")?.dict()))
+/// Whether a function was made in this module of importlib's; so is taken to be what is no Python function.
+pub fn is_of(home: &Bound<'_, PyModule>, value: &Bound<'_, PyAny>) -> bool {
+    let globals = value.getattr(intern!(value.py(), "__globals__"));
+    globals.map_or(true, |globals| globals.is(home.dict()))
 }
 
-fn require_importlibs(value: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {
-    if is_importlibs(value)? { Ok(()) } else { Err(replaced(name)) }
+/// The function in a descriptor of a class, which has to be importlib's own.
+///
+/// Nothing is asked for that is not there: to make its first error costs pyo3 more than all the rest.
+fn own_function<'py>(
+    home: &Bound<'py, PyModule>,
+    descriptor: &Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let function = descriptor.getattr(intern!(home.py(), "__func__"))?;
+    if is_of(home, &function) { Ok(function) } else { Err(replaced(name)) }
 }
 
 /// What somebody else's function does in the place of importlib's, ours cannot stand for.
@@ -421,19 +427,24 @@ pub fn replaced(name: &str) -> PyErr {
 }
 
 fn relied_on(
+    external: &Bound<'_, PyModule>,
     path_finder: &Bound<'_, PyType>,
     file_finder: &Bound<'_, PyType>,
 ) -> PyResult<Vec<Attribute>> {
     let mut found = Vec::new();
-    for (class, names) in [
-        (path_finder, &["_path_hooks", "_path_importer_cache"][..]),
-        (file_finder, &["find_spec", "_get_spec", "_fill_cache", "__init__"][..]),
+    for (class, names, are_bound) in [
+        (path_finder, &["_path_hooks", "_path_importer_cache"][..], true),
+        (file_finder, &["find_spec", "_get_spec", "_fill_cache", "__init__"][..], false),
     ] {
         let dict = class.getattr("__dict__")?;
-        for name in names {
-            let name = PyString::intern(class.py(), name);
+        for text in names {
+            let name = PyString::intern(class.py(), text);
             let value = dict.get_item(&name)?;
-            require_importlibs(&value, name.to_str()?)?;
+            if are_bound {
+                own_function(external, &value, text)?;
+            } else if !is_of(external, &value) {
+                return Err(replaced(text));
+            }
             found.push((dict.clone().unbind(), name.unbind(), value.unbind()));
         }
     }

@@ -59,11 +59,44 @@ impl Plain {
     }
 }
 
+/// Finders that a plan was made from.
+pub enum Finders {
+    /// All that there were.
+    All(Beginning),
+    /// The one under this key.
+    One(Py<PyString>, Py<PyAny>),
+    /// None was needed.
+    None,
+}
+
+impl Finders {
+    /// All that `cache` has now.
+    pub fn all(cache: &Bound<'_, PyDict>) -> Self {
+        Self::All(Beginning::all(cache))
+    }
+
+    /// Whether they are still where they were.
+    fn are_in(&self, cache: &Bound<'_, PyDict>) -> bool {
+        match self {
+            Self::All(finders) => finders.is_of(cache),
+            Self::One(key, finder) => {
+                cache.get_item(key).is_ok_and(|now| now.is_some_and(|now| now.is(finder)))
+            }
+            Self::None => true,
+        }
+    }
+
+    /// Whether no other can have come.
+    fn are_all_of(&self, cache: &Bound<'_, PyDict>) -> bool {
+        matches!(self, Self::All(finders) if finders.0.len() == cache.len())
+    }
+}
+
 /// What a plan was made from.
 pub struct Watched {
     entries: Vec<Py<PyAny>>,
-    /// `sys.path_importer_cache`.
-    finders: Beginning,
+    /// `sys.path_importer_cache`; of a path of one entry what is there for that one, which is quicker.
+    finders: Finders,
     /// The plain ones among those finders.
     plain: Vec<Plain>,
     /// Keys that had no finder.
@@ -71,16 +104,14 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// These entries, with the finders that `cache` has now.
+    /// These entries, with the finders that there are now.
     pub fn new(
         entries: &[Bound<'_, PyAny>],
-        cache: &Bound<'_, PyDict>,
+        finders: Finders,
         plain: Vec<Plain>,
         missing: Vec<Py<PyString>>,
     ) -> Self {
         let entries: Vec<_> = entries.iter().map(|entry| entry.clone().unbind()).collect();
-        // A path of one entry is planned anew each time, which is quicker than to look at all finders.
-        let finders = if entries.len() > 1 { Beginning::all(cache) } else { Beginning(Vec::new()) };
         Self { entries, finders, plain, missing }
     }
 
@@ -88,9 +119,9 @@ impl Watched {
     pub fn is_unchanged(&self, path: &Entries<'_, '_>, cache: &Bound<'_, PyDict>) -> bool {
         let py = cache.py();
         self.are_entries(path)
-            && self.finders.is_of(cache)
+            && self.finders.are_in(cache)
             && self.plain.iter().all(|plain| plain.is_unchanged(py))
-            && (cache.len() == self.finders.0.len() || self.are_still_missing(cache))
+            && (self.finders.are_all_of(cache) || self.are_still_missing(cache))
     }
 
     /// Whether `path` still has these entries.
@@ -125,6 +156,16 @@ impl<'py> Entries<'_, 'py> {
         }
     }
 
+    /// The entry, if it is the only one.
+    pub fn only(&self) -> Option<Bound<'py, PyAny>> {
+        match self {
+            Self::List(list) if list.len() == 1 => list.get_item(0).ok(),
+            Self::Tuple(tuple) if tuple.len() == 1 => tuple.get_item(0).ok(),
+            Self::Made(made) if made.len() == 1 => Some(made[0].clone()),
+            _ => None,
+        }
+    }
+
     /// All of them.
     pub fn to_vec(&self) -> Vec<Bound<'py, PyAny>> {
         match self {
@@ -148,6 +189,65 @@ impl<'py> Entries<'_, 'py> {
             }
             Self::Tuple(tuple) => tuple.get_borrowed_item(at).is_ok_and(|item| item.is(entry)),
             Self::Made(made) => made.get(at).is_some_and(|item| item.is(entry)),
+        }
+    }
+}
+
+/// Items of a dict, each looked for first in the place where it stood.
+pub struct Items {
+    dict: Py<PyDict>,
+    items: Vec<Item>,
+}
+
+struct Item {
+    /// What `PyDict_Next` was given when it gave this item.
+    place: ffi::Py_ssize_t,
+    key: Py<PyString>,
+    value: Py<PyAny>,
+}
+
+impl Items {
+    /// The items with these keys, as they are now; none where a key is not there.
+    pub fn of(dict: &Bound<'_, PyDict>, keys: &[Bound<'_, PyString>]) -> Option<Self> {
+        let item = |key: &Bound<'_, PyString>| {
+            let value = dict.get_item(key).ok()??.unbind();
+            Some(Item { place: place_of(dict, key), key: key.clone().unbind(), value })
+        };
+        let items = keys.iter().map(item).collect::<Option<_>>()?;
+        Some(Self { dict: dict.clone().unbind(), items })
+    }
+
+    /// Whether the dict still has these very values under these keys.
+    pub fn are_unchanged(&self, py: Python<'_>) -> bool {
+        let dict = self.dict.bind(py);
+        self.items.iter().all(|item| {
+            let (mut at, mut key, mut value) = (item.place, ptr::null_mut(), ptr::null_mut());
+            // SAFETY: as in `Beginning::is_of`. A place that the dict has no more, it answers with none or another item.
+            let found = unsafe {
+                ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) != 0
+                    && key == item.key.as_ptr()
+            };
+            if found {
+                return value == item.value.as_ptr();
+            }
+            // It was taken out and put back, or others before it were.
+            dict.get_item(&item.key).is_ok_and(|now| now.is_some_and(|now| now.is(&item.value)))
+        })
+    }
+}
+
+/// Where this very key stands; a place that no dict has where it is another object of the same text.
+fn place_of(dict: &Bound<'_, PyDict>, wanted: &Bound<'_, PyString>) -> ffi::Py_ssize_t {
+    let (mut at, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+    loop {
+        let place = at;
+        // SAFETY: as in `Beginning::is_of`.
+        let more = unsafe { ffi::PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) };
+        if more == 0 {
+            return ffi::Py_ssize_t::MAX;
+        }
+        if key == wanted.as_ptr() {
+            return place;
         }
     }
 }

@@ -138,6 +138,10 @@ impl Index {
             self.read_unread(&mut pass, dirs_of(&reachable));
             names = later;
             let now = self.next(reachable, &mut names);
+            if now.is_empty() {
+                // Most names are no modules: no helper is hired for nothing.
+                continue;
+            }
             files += now.len();
             let fetched = self.fetch(&mut pass, dialect, &now);
             self.sort_out(dialect, scene, now.into_iter().zip(fetched), &mut names);
@@ -364,18 +368,15 @@ impl Index {
         imports
     }
 
-    /// A question `took` so long: about a file that is to be loaded, or, where there is none, about directories.
+    /// A question had us sleep for so long: about a file that is to be loaded, or, where there is none, about directories.
     /// Network filesystems tell the kernel how long it may keep what they say, a second or three; when that is
     /// over, every import would wait for its own files again. So everything that is still to be imported is asked
     /// about in one batch, which tells us nothing, but lets the kernel answer what we ask when each is imported.
-    pub(super) fn refresh_if_forgotten(&self, took: Duration, bytecode: Option<&Path>) {
-        let paths = {
-            let mut shelf = self.shelf();
-            if !shelf.is_to_be_refreshed(took, bytecode, Instant::now()) {
-                return;
-            }
-            shelf.paths()
-        };
+    pub(super) fn refresh_if_forgotten(&self, slept: Duration, bytecode: Option<&Path>) {
+        let paths = self.shelf().forgotten(slept, bytecode, Instant::now());
+        if paths.is_empty() {
+            return;
+        }
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
         count(&self.counters.ahead_refreshes, 1);
         let _ = self.prober.stat(&paths);

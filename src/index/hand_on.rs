@@ -40,8 +40,8 @@ impl Index {
             (std::mem::take(&mut record.news), std::mem::take(&mut record.touched))
         };
         let has_listed = self.tier.has_listed.swap(false, Ordering::Relaxed);
-        let plan = self.new_plan(share, touched);
-        if news.is_empty() && !has_listed && !(plan.is_some() && self.has_met_slow()) {
+        let wants_plan = self.has_met_slow();
+        if news.is_empty() && !has_listed && !wants_plan {
             return Ok(Published::NothingNew);
         }
         let now = now_ns();
@@ -49,7 +49,10 @@ impl Index {
         let mut dirs = self.learnt_directories(&is_settled);
         self.add_files(&mut dirs, news, &is_settled);
         let is_new = |dir: &LearntDir| dir.names.is_some() || !dir.files.is_empty();
-        if !dirs.values().any(is_new) && plan.is_none() {
+        let has_news = dirs.values().any(is_new);
+        // A plan is of use on a slow filesystem alone: elsewhere it is not worth a table of its own.
+        let plan = (has_news || wants_plan).then(|| self.new_plan(share, touched)).flatten();
+        if !has_news && plan.is_none() {
             return Ok(Published::NothingNew);
         }
         let mut dirs: Vec<_> = dirs.into_values().collect();

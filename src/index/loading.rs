@@ -31,12 +31,17 @@ impl Index {
             return Some(loaded);
         }
         let asked = [source, bytecode];
-        let facts = self.prober.stat(&asked[..1 + usize::from(proposal.is_some())]);
+        let asked = &asked[..1 + usize::from(proposal.is_some())];
+        let before = self.prober.slept();
+        let facts = self.prober.stat(asked);
+        if proposal.is_some() && self.has_been_slow(before, asked.len()) {
+            self.meet_slow_plan(source);
+        }
         let stat = facts[0].stat().copied();
         let stated = Instant::now();
         count(&self.counters.stat_ns, (stated - began).as_nanos() as usize);
         if self.may_refresh() {
-            self.refresh_if_forgotten(stated - began, Some(bytecode));
+            self.refresh_if_forgotten(self.prober.slept().saturating_sub(before), Some(bytecode));
         }
         let now = facts.get(1).and_then(Fact::stat);
         let content = self
@@ -64,6 +69,13 @@ impl Index {
             count(&self.counters.ahead_used_bytes, content.bytes.len());
         }
         same.then_some(content)
+    }
+
+    /// A source was slow to ask about, which has a table in the place of a slow listing before it.
+    fn meet_slow_plan(&self, source: &Path) {
+        if let (false, Some(dir)) = (self.is_replayed(), source.parent()) {
+            self.meet_slow(&[self.directory(dir)]);
+        }
     }
 
     fn read_whole(&self, path: &Path) -> Option<Content> {

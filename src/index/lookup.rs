@@ -150,13 +150,14 @@ impl Index {
             let state = package.state();
             matches!(state.names, Names::Unread) || state.trust != self.table.trust()
         };
-        // Listing takes four waits and also serves the package's submodules; probing takes one.
-        if unread && !parent.state().slow {
+        // Listing takes four waits and also serves the package's submodules; probing takes one. So does a table.
+        let is_probed = unread && parent.state().slow && self.block(package).is_none();
+        if unread && !is_probed {
             self.read_ahead(pass, std::slice::from_ref(package));
         }
         let names = package.state().names.clone();
         match names {
-            _ if unread && parent.state().slow => self.probe_package(pass, package, grounds),
+            _ if is_probed => self.probe_package(pass, package, grounds),
             Names::Listed(names) => match self.first_file(package, &names, INIT, grounds) {
                 Some(suffix) => Verdict::Is(Candidate::Package(suffix)),
                 None => Verdict::Portion,

@@ -30,7 +30,9 @@ impl Index {
         let is_sealed: Vec<bool> = dirs.iter().map(|dir| self.is_sealed(dir)).collect();
         let asked = dirs.iter().zip(&is_sealed).filter(|(_, is_sealed)| !**is_sealed);
         let asked: Vec<_> = asked.map(|(dir, _)| Arc::clone(dir)).collect();
+        let before = self.prober.slept();
         let mut facts = self.stat_dirs(&asked).into_iter();
+        let slow = self.has_been_slow(before, asked.len());
         let mut note = |(dir, is_sealed): (&Arc<Directory>, &bool)| {
             let Some(fact) = (if *is_sealed { None } else { facts.next() }) else { return true };
             let mut state = dir.state();
@@ -42,7 +44,11 @@ impl Index {
             }
             fact.is_dir()
         };
-        dirs.iter().zip(&is_sealed).map(&mut note).collect()
+        let are_dirs = dirs.iter().zip(&is_sealed).map(&mut note).collect();
+        if slow {
+            self.meet_slow(&asked);
+        }
+        are_dirs
     }
 
     /// Whether all of these are directories, as far as this pass has not just seen it: one batch.
@@ -75,13 +81,18 @@ impl Index {
         self.read(pass, dirs);
         let slow = self.has_been_slow(before, dirs.len());
         if slow {
-            self.met_slow.store(true, Ordering::Relaxed);
-            self.replay(dirs);
-        }
-        for dir in dirs {
-            dir.state().slow |= slow;
+            self.meet_slow(dirs);
         }
         slow
+    }
+
+    /// These directories were slow to answer.
+    pub(super) fn meet_slow(&self, dirs: &[Arc<Directory>]) {
+        for dir in dirs {
+            dir.state().slow = true;
+        }
+        self.met_slow.store(true, Ordering::Relaxed);
+        self.replay(dirs);
     }
 
     /// Whether any directory was slow to read so far.

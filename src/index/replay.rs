@@ -33,7 +33,10 @@ impl Index {
         count(&self.counters.plan_paths, paths.len());
         let facts = self.prober.stat(&paths);
         // They answer soon now, which does not make them fast.
-        let device = |dir: &Arc<Directory>| Some(dir.state().generation?.device());
+        let device = |dir: &Arc<Directory>| {
+            let state = dir.state();
+            state.generation.map(|it| it.device()).or(state.seen.map(|stat| stat.dev))
+        };
         let slow: HashSet<u64> = slow.iter().filter_map(device).collect();
         for (path, fact) in paths.iter().zip(&facts) {
             if fact.is_dir() && fact.stat().is_some_and(|stat| slow.contains(&stat.dev)) {
@@ -48,6 +51,11 @@ impl Index {
                 shelf.expect(pair[1].clone(), pair[0].clone(), now);
             }
         }
+    }
+
+    /// Whether the plan was asked about, if there is one.
+    pub(super) fn is_replayed(&self) -> bool {
+        self.tier.is_replayed.load(Ordering::Relaxed)
     }
 
     /// Whether what runs has a plan and keeps to it: then there is nothing to look ahead for.

@@ -35,7 +35,6 @@ pub struct Shelf {
     filled: Option<Instant>,
     attempted: HashSet<String>,
     homes: HashMap<String, Dirs>,
-    refreshed: Option<Instant>,
     /// How often a file was slow to be asked about although that was just refreshed.
     in_vain: u32,
 }
@@ -46,11 +45,20 @@ struct Fetched {
     source: PathBuf,
     /// None where it need not be fetched, but will be asked about.
     content: Option<Content>,
+    /// When it was asked about last.
+    asked: Instant,
+    /// Whether that was for the kernel to know it, after it had forgotten.
+    is_refreshed: bool,
 }
 
 impl Fetched {
     fn len(&self) -> usize {
         self.content.as_ref().map_or(0, |content| content.bytes.len())
+    }
+
+    /// Whether the kernel may have forgotten what it was told of it.
+    fn may_be_forgotten(&self, now: Instant) -> bool {
+        now.duration_since(self.asked) >= KEPT
     }
 }
 
@@ -92,17 +100,18 @@ impl Shelf {
             return false;
         }
         self.bytes += content.bytes.len();
-        self.insert(path, Fetched { source, content: Some(content) }, now);
+        self.insert(path, source, Some(content), now);
         true
     }
 
     /// Somebody will ask about this file, and about its source; its content is had elsewhere.
     pub fn expect(&mut self, path: PathBuf, source: PathBuf, now: Instant) {
-        self.insert(path, Fetched { source, content: None }, now);
+        self.insert(path, source, None, now);
     }
 
-    fn insert(&mut self, path: PathBuf, file: Fetched, now: Instant) {
+    fn insert(&mut self, path: PathBuf, source: PathBuf, content: Option<Content>, now: Instant) {
         self.filled = Some(now);
+        let file = Fetched { source, content, asked: now, is_refreshed: false };
         if let Some(former) = self.files.insert(path, file) {
             self.bytes -= former.len();
         }
@@ -124,36 +133,37 @@ impl Shelf {
         file.content
     }
 
-    /// Whether it is time to ask about everything here once more, because a question took so long that the kernel
-    /// must have forgotten what it knew: one about this file, or about directories. Of a file that is not here it
-    /// never knew anything.
-    pub fn is_to_be_refreshed(
+    /// What to ask about once more, because a question had us sleep for so long that the kernel must have forgotten what it
+    /// knew: one about this file, or about directories. Every source and bytecode file here that it may have forgotten too,
+    /// and the directories that sources lie in: finding them asks for those. Of a file that is not here it never knew
+    /// anything. From now on it knows these.
+    pub fn forgotten(
         &mut self,
-        took: Duration,
+        slept: Duration,
         file: Option<&Path>,
         now: Instant,
-    ) -> bool {
-        if took < FORGOTTEN
-            || self.files.len() < WORTH_REFRESHING
-            || self.in_vain >= MOST_IN_VAIN
-            || file.is_some_and(|file| !self.files.contains_key(file))
-        {
-            return false;
+    ) -> Vec<PathBuf> {
+        if slept < FORGOTTEN || self.in_vain >= MOST_IN_VAIN {
+            return Vec::new();
         }
-        let asked = self.refreshed.max(self.filled);
-        if asked.is_some_and(|asked| now.duration_since(asked) < KEPT) {
-            let forgets_at_once = file.is_some() && asked == self.refreshed;
-            self.in_vain += u32::from(forgets_at_once);
-            return false;
+        match file.map(|file| self.files.get(file)) {
+            Some(None) => return Vec::new(),
+            Some(Some(known)) if !known.may_be_forgotten(now) => {
+                self.in_vain += u32::from(known.is_refreshed);
+                return Vec::new();
+            }
+            _ => {}
         }
-        self.refreshed = Some(now);
-        true
-    }
-
-    /// Every source and bytecode file here, and the directories that sources lie in: finding them asks for those.
-    pub fn paths(&self) -> Vec<PathBuf> {
-        let dirs: HashSet<&Path> = self.files.values().filter_map(|f| f.source.parent()).collect();
-        let files = self.files.iter().flat_map(|(path, file)| [&**path, &*file.source]);
+        let mut old: Vec<_> =
+            self.files.iter_mut().filter(|(_, f)| f.may_be_forgotten(now)).collect();
+        if old.len() < WORTH_REFRESHING {
+            return Vec::new();
+        }
+        for (_, file) in &mut old {
+            (file.asked, file.is_refreshed) = (now, true);
+        }
+        let dirs: HashSet<&Path> = old.iter().filter_map(|(_, f)| f.source.parent()).collect();
+        let files = old.iter().flat_map(|(path, file)| [path.as_path(), &*file.source]);
         files.chain(dirs).map(Path::to_owned).collect()
     }
 }
@@ -224,51 +234,69 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_asked_for_when_the_kernel_forgot() {
+    fn everything_old_is_asked_for_when_the_kernel_forgot() {
         let began = Instant::now();
         let mut shelf = full(began);
-        let mut asks = |took, at| shelf.is_to_be_refreshed(took, None, began + at);
-        assert!(!asks(Duration::from_micros(100), SECOND), "that was quick");
-        assert!(!asks(SLOW, KEPT / 2), "it cannot have forgotten yet");
-        assert!(asks(SLOW, SECOND));
-        assert!(!asks(SLOW, SECOND + KEPT / 2), "just done");
-        assert!(asks(SLOW, 2 * SECOND));
-        shelf.put("e".into(), "".into(), content(1), began + 3 * SECOND);
-        let mut asks = |at| shelf.is_to_be_refreshed(SLOW, None, began + at);
-        assert!(!asks(3 * SECOND + KEPT / 2), "something was just fetched");
-        assert!(asks(4 * SECOND));
+        let mut asks = |slept, at| shelf.forgotten(slept, None, began + at).len();
+        assert_eq!(asks(Duration::from_micros(100), SECOND), 0, "that was quick");
+        assert_eq!(asks(SLOW, KEPT / 2), 0, "it cannot have forgotten yet");
+        assert_eq!(asks(SLOW, SECOND), 9, "four files, their sources and the directory of these");
+        assert_eq!(asks(SLOW, SECOND + KEPT / 2), 0, "just done");
+        assert_eq!(asks(SLOW, 2 * SECOND), 9);
+        shelf.put("e".into(), "/d/e".into(), content(1), began + 3 * SECOND);
+        let mut asks = |at| shelf.forgotten(SLOW, None, began + at).len();
+        assert_eq!(asks(3 * SECOND + KEPT / 2), 9, "but for what was just fetched");
+        assert_eq!(asks(3 * SECOND + KEPT), 0, "that is one file");
+        assert_eq!(asks(4 * SECOND), 11);
     }
 
     #[test]
     fn few_files_are_not_worth_it() {
         let began = Instant::now();
         let mut shelf = shelf(&["a", "b", "c"], began);
-        assert!(!shelf.is_to_be_refreshed(SLOW, None, began + SECOND));
+        assert!(shelf.forgotten(SLOW, None, began + SECOND).is_empty());
     }
 
     /// It is slow to ask for the first time, and for a directory that nobody has refreshed.
     #[test]
-    fn only_a_file_that_is_here_shows_that_refreshing_is_in_vain() {
+    fn only_a_file_that_was_refreshed_shows_that_refreshing_is_in_vain() {
         let began = Instant::now();
         let mut shelf = full(began);
         let at = |round: u32| began + SECOND * round;
-        for round in 1..9 {
-            assert!(!shelf.is_to_be_refreshed(SLOW, Some(Path::new("x")), at(round)));
-            assert!(shelf.is_to_be_refreshed(SLOW, None, at(round)), "{round}");
-            assert!(!shelf.is_to_be_refreshed(SLOW, None, at(round) + KEPT / 2));
-        }
         let here = Some(Path::new("a"));
-        for round in 10..10 + MOST_IN_VAIN {
-            assert!(shelf.is_to_be_refreshed(SLOW, here, at(round)), "{round}");
-            assert!(!shelf.is_to_be_refreshed(SLOW, here, at(round) + KEPT / 2));
+        for _ in 0..9 {
+            assert!(shelf.forgotten(SLOW, here, began + KEPT / 2).is_empty(), "just fetched");
         }
-        assert!(!shelf.is_to_be_refreshed(SLOW, here, at(99)));
+        for round in 1..9 {
+            assert!(shelf.forgotten(SLOW, Some(Path::new("x")), at(round)).is_empty());
+            assert!(!shelf.forgotten(SLOW, None, at(round)).is_empty(), "{round}");
+            assert!(shelf.forgotten(SLOW, None, at(round) + KEPT / 2).is_empty());
+        }
+        for round in 10..10 + MOST_IN_VAIN {
+            assert!(!shelf.forgotten(SLOW, here, at(round)).is_empty(), "{round}");
+            assert!(shelf.forgotten(SLOW, here, at(round) + KEPT / 2).is_empty());
+        }
+        assert!(shelf.forgotten(SLOW, here, at(99)).is_empty());
     }
 
     #[test]
     fn what_is_asked_for_are_files_sources_and_their_directories() {
-        let mut paths = shelf(&["a", "b"], Instant::now()).paths();
+        let began = Instant::now();
+        let mut paths = full(began).forgotten(SLOW, None, began + SECOND);
         paths.sort();
-        assert_eq!(paths, ["/d", "/d/a", "/d/b", "a", "b"].map(PathBuf::from));
+        let all = ["/d", "/d/a", "/d/b", "/d/c", "/d/d", "a", "b", "c", "d"];
+        assert_eq!(paths, all.map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_is_expected_is_asked_about_and_takes_no_room() {
+        let began = Instant::now();
+        let mut shelf = full(began);
+        let room = shelf.room();
+        shelf.expect("e".into(), "/e/e".into(), began);
+        assert_eq!(shelf.room(), room);
+        assert_eq!(shelf.forgotten(SLOW, None, began + SECOND).len(), 12);
+        assert_eq!(shelf.take(Path::new("e"), began), None);
+        assert_eq!(shelf.forgotten(SLOW, None, began + 2 * SECOND).len(), 9);
     }
 }

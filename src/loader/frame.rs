@@ -25,6 +25,18 @@ pub fn importing(py: Python<'_>) -> Option<(Bound<'_, PyAny>, Bound<'_, PyAny>)>
     None
 }
 
+/// Whether what calls the Python function that runs is this code.
+pub fn is_called_by(py: Python<'_>, code: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: as in `importing`.
+    let frame = unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) };
+    let caller =
+        frame.and_then(|frame: Bound<'_, PyAny>| frame.getattr(intern!(py, "f_back")).ok());
+    caller
+        .filter(|caller| !caller.is_none())
+        .and_then(|caller| code_of(&caller))
+        .is_some_and(|now| now.is(code))
+}
+
 fn code_of<'py>(frame: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     // SAFETY: whoever calls this has a frame from `PyEval_GetFrame`, or one by its `f_back`. The code is ours to release.
     unsafe {

@@ -9,6 +9,7 @@
 mod ahead;
 mod at_rest;
 mod frame;
+mod module;
 mod open_code;
 mod stock;
 
@@ -19,12 +20,13 @@ use std::time::Instant;
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyString};
 
 use crate::finder::{Finder, fits_fs_encoding, without_gil};
 use crate::index::{Index, Loaded};
 use crate::pyc::{self, Claim, Naming};
 use ahead::Ahead;
+use module::Maker;
 use stock::Stock;
 
 /// `O_RDONLY | O_CLOEXEC`, with which `io.open_code` opens.
@@ -33,6 +35,8 @@ const OPEN_FLAGS: i32 = 0o2_000_000;
 /// A native `SourceLoader.get_code`.
 pub struct Loader {
     stock: Stock,
+    /// None where making modules is left to stock.
+    maker: Option<Maker>,
     naming: Naming,
     magic: [u8; 4],
     sys: Py<PyAny>,
@@ -42,6 +46,12 @@ pub struct Loader {
     /// Whether the collector rests while it unmarshals.
     rests: bool,
     counters: Counters,
+}
+
+/// The native bodies.
+pub struct Natives<'py> {
+    pub get_code: Bound<'py, PyAny>,
+    pub create_module: Bound<'py, PyAny>,
 }
 
 /// What the loader has done so far.
@@ -79,6 +89,7 @@ impl Loader {
         let magic = stock.magic(py)?;
         Ok(Self {
             ahead: Ahead::new(&sys, naming.clone(), magic),
+            maker: Maker::new(py).ok(),
             naming,
             magic,
             verbose: flags.getattr("verbose")?.extract::<i32>()? != 0,
@@ -89,14 +100,16 @@ impl Loader {
         })
     }
 
-    /// Puts this body in the place of stock's.
-    pub fn put_in_place(&self, py: Python<'_>, native: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.stock.replace(py, native)
+    /// Puts these bodies in the place of stock's.
+    pub fn put_in_place(&self, py: Python<'_>, natives: &Natives<'_>) -> PyResult<()> {
+        self.stock.replace(py, &natives.get_code)?;
+        self.maker.as_ref().map_or(Ok(()), |maker| maker.replace(py, &natives.create_module))
     }
 
-    /// Puts stock's body back.
+    /// Puts stock's bodies back.
     pub fn take_out(&self, py: Python<'_>) -> PyResult<()> {
-        self.stock.restore(py)
+        self.stock.restore(py)?;
+        self.maker.as_ref().map_or(Ok(()), |maker| maker.restore(py))
     }
 
     /// What it has done so far.
@@ -112,10 +125,10 @@ impl Loader {
     /// Stock's own body, called as ours was.
     pub fn call_stock<'py>(
         &self,
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
+        loader: &Bound<'py, PyAny>,
+        fullname: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.stock.get_code.bind(args.py()).call(args, kwargs)
+        self.stock.get_code.bind(loader.py()).call1((loader, fullname))
     }
 
     /// `SourceLoader.get_code(self, fullname)`; none where stock has to do it.
@@ -135,6 +148,16 @@ impl Loader {
         let counter = if code.is_some() { &self.counters.loaded } else { &self.counters.asked };
         counter.fetch_add(1, Relaxed);
         Ok(code)
+    }
+
+    /// `_LoaderBasics.create_module(self, spec)`; none is what stock gives.
+    pub fn create_module<'py>(
+        &self,
+        loader: &Bound<'py, PyAny>,
+        spec: &Bound<'py, PyAny>,
+    ) -> Option<Bound<'py, PyAny>> {
+        let maker = self.maker.as_ref()?;
+        if self.names_as_ever(loader.py()) { maker.make(loader, spec, &self.naming) } else { None }
     }
 
     /// The source of a loader, and where its bytecode lies, if loader and surroundings are the usual ones.
@@ -158,8 +181,13 @@ impl Loader {
 
     /// Whether the surroundings are those that our answers are for.
     fn is_usual(&self, py: Python<'_>) -> bool {
+        !self.verbose && self.names_as_ever(py) && self.stock.is_untouched(py)
+    }
+
+    /// Whether bytecode lies where it lay.
+    fn names_as_ever(&self, py: Python<'_>) -> bool {
         let prefix = self.sys.bind(py).getattr(intern!(py, "pycache_prefix"));
-        !self.verbose && self.stock.is_untouched(py) && prefix.is_ok_and(|prefix| prefix.is_none())
+        prefix.is_ok_and(|prefix| prefix.is_none()) && self.stock.names_as_ever(py)
     }
 
     fn load<'py>(

@@ -4,9 +4,9 @@
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyModule, PyString, PyType};
 
-use crate::finder::{as_function, is_importlibs, replaced};
+use crate::finder::{Relied, as_function, is_of, replaced};
 
 /// Classes and functions of `importlib._bootstrap_external` that loading goes through.
 pub struct Stock {
@@ -17,16 +17,16 @@ pub struct Stock {
     compile_bytecode: Py<PyAny>,
     /// What `_imp.source_hash` takes first.
     hash_key: Py<PyAny>,
-    relied_on: Vec<Attribute>,
+    /// What says where bytecode lies.
+    naming: Relied,
+    /// What loads it.
+    loading: Relied,
 }
-
-/// An object, the name of one of its attributes, and the value that it had.
-type Attribute = (Py<PyAny>, Py<PyString>, Py<PyAny>);
 
 /// What of `SourceFileLoader` an answer takes for granted.
 const CLASS: [&str; 4] = ["__getattribute__", "get_data", "get_filename", "path_stats"];
 /// What of importlib's own module.
-const EXTERNAL: [&str; 20] = [
+const EXTERNAL: [&str; 14] = [
     "MAGIC_NUMBER",
     "_RAW_MAGIC_NUMBER",
     "_bootstrap",
@@ -35,19 +35,16 @@ const EXTERNAL: [&str; 20] = [
     "_compile_bytecode",
     "_imp",
     "_io",
-    "_os",
-    "_path_join",
-    "_path_split",
     "_path_stat",
     "_unpack_uint32",
     "_validate_hash_pyc",
     "_validate_timestamp_pyc",
-    "cache_from_source",
     "marshal",
-    "path_separators",
-    "path_sep",
     "sys",
 ];
+/// What of it says where bytecode lies.
+const NAMING: [&str; 6] =
+    ["_os", "_path_join", "_path_split", "cache_from_source", "path_separators", "path_sep"];
 
 impl Stock {
     /// Looks at this interpreter's importlib.
@@ -55,36 +52,35 @@ impl Stock {
     /// # Errors
     /// Whatever is not as in the CPythons we know.
     pub fn new(py: Python<'_>) -> PyResult<Self> {
-        let external = py.import("_frozen_importlib_external")?.into_any();
+        let home = py.import("_frozen_importlib_external")?;
+        let external = home.clone().into_any();
         let of = |name: &str| external.getattr(name);
         let class = of("SourceFileLoader")?;
         let sys = py.import("sys")?.into_any();
         let implementation = sys.getattr("implementation")?;
         let (marshal, imp, io, os) = (of("marshal")?, of("_imp")?, of("_io")?, of("_os")?);
-        let mut relied_on = Vec::new();
-        for (owner, names) in [
-            (&class, &CLASS[..]),
-            (&external, &EXTERNAL),
-            (&marshal, &["loads"]),
-            (&imp, &["_fix_co_filename", "source_hash", "pyc_magic_number_token"]),
-            (&io, &["open_code"]),
-            (&os, &["stat", "fspath"]),
-            (&sys, &["implementation", "flags"]),
-            (&implementation, &["cache_tag"]),
-        ] {
-            for name in names {
-                let name = PyString::intern(py, name);
-                // Not every version has all of them.
-                if let Ok(value) = owner.getattr(&name) {
-                    if !is_original(owner, &value)? {
-                        return Err(replaced(name.to_str()?));
-                    }
-                    relied_on.push((owner.clone().unbind(), name.unbind(), value.unbind()));
-                }
-            }
-        }
+        let naming = relied_on(
+            &home,
+            [
+                (&external, &NAMING[..]),
+                (&os, &["fspath"]),
+                (&sys, &["implementation", "flags"]),
+                (&implementation, &["cache_tag"]),
+            ],
+        )?;
+        let loading = relied_on(
+            &home,
+            [
+                (&class, &CLASS[..]),
+                (&external, &EXTERNAL),
+                (&marshal, &["loads"]),
+                (&imp, &["_fix_co_filename", "source_hash", "pyc_magic_number_token"]),
+                (&io, &["open_code"]),
+                (&os, &["stat"]),
+            ],
+        )?;
         let get_code = of("SourceLoader")?.getattr("get_code")?;
-        if !is_importlibs(&get_code)? {
+        if !is_of(&home, &get_code) {
             return Err(replaced("get_code"));
         }
         Ok(Self {
@@ -97,7 +93,8 @@ impl Stock {
                 .or_else(|_| imp.getattr("pyc_magic_number_token"))?
                 .unbind(),
             imp: imp.unbind(),
-            relied_on,
+            naming,
+            loading,
         })
     }
 
@@ -120,12 +117,14 @@ impl Stock {
         self.source_loader.bind(py).setattr("get_code", &self.get_code)
     }
 
-    /// Whether nobody has replaced anything since that our answers stand for.
+    /// Whether nobody has replaced anything since that loading goes through.
     pub fn is_untouched(&self, py: Python<'_>) -> bool {
-        let same = |(owner, name, value): &Attribute| {
-            owner.bind(py).getattr(name.bind(py)).is_ok_and(|now| now.is(value))
-        };
-        self.relied_on.iter().all(same)
+        self.loading.is_untouched(py)
+    }
+
+    /// Whether nobody has replaced anything since that says where bytecode lies.
+    pub fn names_as_ever(&self, py: Python<'_>) -> bool {
+        self.naming.is_untouched(py)
     }
 
     /// The path of a loader of exactly the stock class, with nothing set on it but what `FileLoader.__init__`
@@ -171,9 +170,27 @@ impl Stock {
     }
 }
 
+/// Relies on these attributes of these objects, if they are what CPython has put there. Not every version has all of them.
+fn relied_on<const N: usize>(
+    home: &Bound<'_, PyModule>,
+    wanted: [(&Bound<'_, PyAny>, &[&str]); N],
+) -> PyResult<Relied> {
+    let mut relied_on = Relied::default();
+    for (owner, names) in wanted {
+        relied_on.add(owner, names, |name, value| {
+            if is_original(home, owner, value) { Ok(()) } else { Err(replaced(name)) }
+        })?;
+    }
+    Ok(relied_on)
+}
+
 /// Whether what `owner` has is what CPython has put there, as far as functions show it: one written in Python knows where
 /// it was written, a built-in one is bound to its module.
-fn is_original(owner: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn is_original(
+    home: &Bound<'_, PyModule>,
+    owner: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> bool {
     let bound_to = value.getattr(intern!(value.py(), "__self__"));
-    Ok(is_importlibs(value)? && bound_to.map_or(true, |bound_to| bound_to.is(owner)))
+    is_of(home, value) && bound_to.map_or(true, |bound_to| bound_to.is(owner))
 }

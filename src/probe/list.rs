@@ -40,7 +40,7 @@ pub(super) fn list(dir: &Path, limit: usize) -> Result<Listing, i32> {
             Ok(_) => Kind::Other,
             Err(_) => Kind::Unknown,
         };
-        listing.names.push((entry.file_name().as_encoded_bytes().into(), kind));
+        listing.names.push((entry.file_name().into_encoded_bytes().into(), kind));
     }
     Ok(listing)
 }

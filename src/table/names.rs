@@ -165,5 +165,6 @@ mod tests {
         assert_ne!(set(&["a", "b"]), set(&["a", "c"]));
         assert_ne!(set(&["a"]), NameSet::new(vec![(b"a"[..].into(), Kind::Dir)]));
         assert_ne!(set(&["a"]), NameSet::default());
+        assert_ne!(NameSet::default(), set(&["a"]));
     }
 }

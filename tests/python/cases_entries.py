@@ -7,11 +7,12 @@ Each is a function of a ``World``; see ``world.py``.
 from __future__ import annotations
 
 import importlib
+import importlib._bootstrap_external as frozen
 import os
 import sys
 import zipfile
 from collections.abc import Iterator
-from importlib.machinery import PathFinder
+from importlib.machinery import FileFinder, PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from oracle import spec_picture
 from world import Cases, World
 
 CASES = Cases()
+external: Any = frozen
 
 
 class Text(str):
@@ -373,3 +375,49 @@ def children_of_namespace_packages(w: World) -> None:
     w.find("n.late", namespace)
     w.run("import n.late; result = n.late.__file__")
     w.run("import n.absent")
+
+
+@CASES
+def a_path_of_one_entry_asked_again(w: World) -> None:
+    """As the path of a package is, once for each of its modules; its finder changed in between."""
+    w.files("a/one.py", "a/two.txt", "b/one.py", "b/here/one.py")
+    os.chdir(w.at("b"))
+    cache: dict[str, Any] = sys.path_importer_cache
+    odd: Any = FileFinder(w.at("a"), (SourceFileLoader, [".txt"]))
+    other: Any = FileFinder(w.at("b"), *external._get_supported_file_loaders())
+    for entry in (w.at("a"), "", "here"):
+        path = [entry]
+
+        def ask(path: list[str] = path) -> None:
+            for name in ("one", "two", "one"):
+                w.find(name, path)
+
+        ask()
+        key = entry or os.getcwd()
+        for finder in (odd, other, None, FileFinder(key)):
+            cache[key] = finder
+            ask()
+        del cache[key]
+        ask()
+        own: Any = cache[key]
+        own.find_spec = lambda name, target=None: None
+        ask()
+        del own.find_spec
+        own.path = w.at("b")
+        ask()
+        own._loaders = []
+        ask()
+        cache.clear()
+        sys.path_hooks.insert(0, lambda place: odd)
+        ask()
+        del sys.path_hooks[0]
+        ask()
+        cache.clear()
+        ask()
+        os.chdir(w.at("b/here"))
+        ask()
+        os.chdir(w.at("b"))
+        path[0] = w.at("b")
+        ask()
+        path.append(w.at("a"))
+        ask()

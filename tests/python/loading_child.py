@@ -22,6 +22,7 @@ import cases_loading_api
 import cases_loading_files
 import cases_loading_hash
 import cases_loading_hooks
+import cases_loading_module
 import cases_loading_pyc
 import cases_loading_source
 import loading
@@ -36,6 +37,7 @@ CASES: dict[str, Case] = {
     **cases_loading_hash.CASES,
     **cases_loading_api.CASES,
     **cases_loading_hooks.CASES,
+    **cases_loading_module.CASES,
     **cases_loading_source.CASES,
 }
 # What finding and compiling report is compared elsewhere; this is what loading reports.

@@ -38,9 +38,47 @@ OUTER = (
     "if isinstance(outer, _code_type): return outer.replace(co_filename=source_path)"
 )
 
+# A create_module without a mistake, which only `module_from_spec` can tell from stock's.
+NOTHING = '"""Use default semantics for module creation."""'
+USUAL = "type(self) is SourceFileLoader and type(spec) is _bootstrap.ModuleSpec"
+CALLED = "sys._getframe(1).f_code is _bootstrap.module_from_spec.__code__"
+PLACED = "spec.has_location is True and type(spec.origin) is str"
+FULL = f"""{NOTHING}
+of = _bootstrap.ModuleSpec
+parts = [_bootstrap._init_module_attrs, _bootstrap._new_module, _get_cached, cache_from_source,
+         _path_join, of.cached.fget, of.parent.fget, of.has_location.fget]
+theirs = any(not part.__code__.co_filename.startswith('<frozen importlib') for part in parts)
+theirs = theirs or {{'__getattribute__', '__setattr__'}} & {{*vars(of)}}
+if theirs or not _bootstrap._bootstrap_external:
+    return None
+if '__cached__' not in _bootstrap._init_module_attrs.__code__.co_names:
+    return None
+try:
+    if not ({USUAL} and {CALLED} and {PLACED} and spec.loader is self and type(spec.name) is str):
+        return None
+    module = type(sys)(spec.name)
+    module.__loader__ = self
+    module.__package__ = spec.parent
+    if spec.submodule_search_locations is not None:
+        module.__path__ = spec.submodule_search_locations
+    module.__file__ = spec.origin
+    if spec.cached is not None:
+        module.__cached__ = spec.cached
+    return module
+except (AttributeError, ValueError):
+    return None"""
+
 
 def _code(name: str, *swaps: Swap) -> Mutant:
     return Mutant(name, LOADER, "get_code", swaps)
+
+
+def _made(name: str, *swaps: Swap) -> Mutant:
+    text = FULL
+    for old, new in swaps:
+        assert old in text, old
+        text = text.replace(old, new)
+    return Mutant(name, "_LoaderBasics", "create_module", ((NOTHING, text),))
 
 
 MUTANTS = [
@@ -133,4 +171,37 @@ MUTANTS = [
     _code("the collector stays off after errors", (UNMARSHAL,
           "gc, on = __import__('gc'), __import__('gc').isenabled()\ngc.disable()\n"
           f"marshal.loads(bytes_data)\nif on: gc.enable()\n{UNMARSHAL}")),
+    _made("anybody is given a module", (CALLED, "True")),
+    _made("a subclass is given a module", ("type(self) is", "isinstance(self, SourceLoader) or")),
+    _made("a subclass of specs is given one", ("type(spec) is", "isinstance(spec, type) or")),
+    _made("another loader is set", ("= self\n", "= type(self)(self.name, self.path)\n")),
+    _made("the name is another object", ("(spec.name)", "(''.join([*spec.name]))")),
+    _made("a name may be anything", ("type(spec.name) is str", "True"),
+          ("(spec.name)", "(str(spec.name))")),
+    _made("a package is its own parent's", ("spec.parent", "spec.name.rpartition('.')[0]")),
+    _made("a module is its own package", ("spec.parent", "spec.name")),
+    _made("the path is a copy", ("= spec.submodule_search_locations\n",
+          "= [*spec.submodule_search_locations]\n")),
+    _made("an empty path is none", ("spec.submodule_search_locations is not None",
+          "spec.submodule_search_locations")),
+    _made("the file is another object", ("= spec.origin", "= ''.join([*spec.origin])")),
+    _made("the file is the loader's", ("= spec.origin", "= self.path")),
+    _made("a place that is none is a place", ("spec.has_location is True", "True")),
+    _made("where bytecode lies is not kept", ("module.__cached__ = spec.cached",
+          "module.__cached__ = spec.cached\n        spec._cached = None")),
+    _made("where bytecode lies is another object", ("= spec.cached", "= ''.join([*spec.cached])")),
+    _made("where bytecode lies is computed anew", ("if spec.cached is",
+          "spec._cached = None\n    if spec.cached is")),
+    _made("where bytecode lies is always beside", ("if spec.cached is",
+          "kept, sys.pycache_prefix = sys.pycache_prefix, None\n"
+          "    try: spec.cached\n    finally: sys.pycache_prefix = kept\n    if spec.cached is")),
+    _made("where bytecode lies is not set", ("module.__cached__ = spec.cached", "pass")),
+    _made("every file is a source", ("if spec.cached is",
+          "spec._cached = spec._cached or cache_from_source(spec.origin)\n    if spec.cached is")),
+    _made("the file comes before the path",
+          ("module.__package__", "module.__file__ = spec.origin\n    module.__package__")),
+    *(
+        _made(f"a replaced {part} is not called", (f"{part}, ", ""))
+        for part in ("_bootstrap._init_module_attrs", "_bootstrap._new_module", "_get_cached")
+    ),
 ]  # fmt: skip

@@ -97,7 +97,7 @@ def test_text_lines_up(venv: Venv) -> None:
     assert all(line[9:11] == "  " and line[11] != " " for line in head)
     assert len({len(line) for line in counters}) == 1
     titles = [line[2:14].strip() for line in counters if line[2] != " "]
-    assert titles == ["finding", "loading", "filesystem", "look-ahead", "time, ms"]
+    assert titles == ["finding", "loading", "filesystem", "look-ahead", "shared table", "time, ms"]
     told = json.loads(venv.fastpath("status", "--json").stdout)
     assert len(counters) == len(told["counters"]) + len(told["seconds"])
 

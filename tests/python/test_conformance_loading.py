@@ -12,6 +12,7 @@ import cases_loading_api
 import cases_loading_files
 import cases_loading_hash
 import cases_loading_hooks
+import cases_loading_module
 import cases_loading_pyc
 import cases_loading_source
 import pytest
@@ -32,6 +33,7 @@ MODULES = [
     cases_loading_api,
     cases_loading_source,
     cases_loading_hooks,
+    cases_loading_module,
 ]
 for _module in MODULES:
     assert not CASES.keys() & _module.CASES.keys(), "two cases share a name"

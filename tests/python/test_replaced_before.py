@@ -7,6 +7,7 @@ case is an interpreter of its own; ``loaded`` tells by fastpath's own count who 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ LOADING = {
     "loads": "wrap(external.marshal, 'loads')",
     "open_code": "wrap(external._io, 'open_code')",
 }
+# What makes modules; loading them is another matter.
+MAKING = {
+    "create_module": "wrap(external._LoaderBasics, 'create_module')",
+    "_get_cached": "wrap(external, '_get_cached')",
+    "_init_module_attrs": "wrap(external._bootstrap, '_init_module_attrs')",
+}
 # From Python, ctypes alone can set the hook of PEP 578; it answers as `open` would.
 HOOK = """
 import ctypes, io
@@ -83,6 +90,13 @@ def test_who_has_replaced_a_part_of_loading_keeps_loading(name: str, tmp_path: P
     installed, found, loaded, seen = outcome(WRAP + LOADING[name], tmp_path)
     assert (installed, found, loaded) == (True, True, False)
     assert name in seen
+
+
+@pytest.mark.parametrize("name", MAKING)
+def test_who_has_replaced_a_part_of_making_modules_keeps_that(name: str, tmp_path: Path) -> None:
+    installed, found, loaded, seen = outcome(WRAP + MAKING[name], tmp_path)
+    assert (installed, found, loaded) == (True, True, True)
+    assert name in seen or (name == "_get_cached" and sys.version_info >= (3, 15))
 
 
 def test_a_hook_that_opens_code_is_honoured(tmp_path: Path) -> None:

@@ -42,6 +42,31 @@ impl Table {
         xxh3_64(&[&[0; 4], path.as_bytes()].concat()).to_le_bytes()
     }
 
+    /// Claims to be sealed or not, and that these roots are.
+    pub fn set_sealed(&mut self, flag: u8, roots: u64) {
+        let end = self.bytes.len() - FOOT_END;
+        put(&mut self.bytes, end + 8, roots);
+        self.bytes[end + 16] = flag;
+    }
+
+    /// The bytes with one more section, in front of all others, which says that it is the blocks of some kind and build.
+    pub fn with_section(self, kind: u32, build: u64) -> Vec<u8> {
+        let end = self.bytes.len() - FOOT_END;
+        let first = end - SECTION * 5;
+        let mut bytes = self.bytes;
+        let mut section = bytes[first + SECTION..first + 2 * SECTION].to_vec();
+        section[..4].copy_from_slice(&kind.to_le_bytes());
+        section[8..16].copy_from_slice(&build.to_le_bytes());
+        bytes.splice(first..first, section);
+        let end = end + SECTION;
+        let len = bytes.len() as u64;
+        put(&mut bytes, end, len);
+        bytes[end + 24] += 1;
+        let sum = xxh3_64(&bytes[self.foot..end + 32]);
+        put(&mut bytes, end + 32, sum);
+        bytes
+    }
+
     /// The bytes, with every checksum made right that leads anywhere.
     pub fn sealed_again(mut self) -> Vec<u8> {
         for (index, pieces) in [(3, 1), (4, 2)] {

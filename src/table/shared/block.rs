@@ -64,8 +64,8 @@ impl Stored {
 struct Parts {
     root: u32,
     generation: Option<Generation>,
-    names: usize,
-    files: usize,
+    names_len: usize,
+    files_len: usize,
     path: (usize, usize),
 }
 
@@ -73,57 +73,67 @@ impl Parts {
     fn decode(data: &[u8]) -> Option<Self> {
         let mut head = Fields(data);
         let (root, path_len, flags) = (head.u32()?, head.size()?, head.u32()?);
-        let (names, files, _zero) = (head.size()?, head.size()?, head.u32()?);
+        let (names_len, files_len, _zero) = (head.size()?, head.size()?, head.u32()?);
         let generation = take_generation(&mut head)?;
-        let records = names.checked_mul(STEM + NAME)?.checked_add(files.checked_mul(FILE)?)?;
+        let records =
+            names_len.checked_mul(STEM + NAME)?.checked_add(files_len.checked_mul(FILE)?)?;
         let path_at = BLOCK.checked_add(records)?;
         let path = (path_at, path_at.checked_add(path_len)?);
         data.get(path.0..path.1)?;
         let generation = (flags & NAMES_KNOWN != 0).then_some(generation);
-        let parts = Self { root, generation, names, files, path };
-        (parts.names_are_right(data)? && parts.files_are_right(data)?).then_some(parts)
+        let parts = Self { root, generation, names_len, files_len, path };
+        (parts.names_are_right(data) && parts.files_are_right(data)).then_some(parts)
     }
 
-    fn stem(&self, data: &[u8], n: usize) -> Option<u64> {
-        Fields::at(data, BLOCK + STEM * n)?.u64()
+    /// For every name the hash of its stem.
+    fn stems<'a>(&self, data: &'a [u8]) -> &'a [[u8; STEM]] {
+        records(data, BLOCK, self.names_len)
     }
 
-    fn name<'a>(&self, data: &'a [u8], n: usize) -> Option<(&'a [u8], Kind)> {
-        let mut fields = Fields::at(data, BLOCK + STEM * self.names + NAME * n)?;
-        let name = take_name(&mut fields, data)?;
-        Some((name, kind(fields.u8()?)?))
+    fn names<'a>(&self, data: &'a [u8]) -> &'a [[u8; NAME]] {
+        records(data, BLOCK + STEM * self.names_len, self.names_len)
     }
 
-    fn file<'a>(&self, data: &'a [u8], n: usize) -> Option<(&'a [u8], Fields<'a>)> {
-        let mut fields = Fields::at(data, BLOCK + (STEM + NAME) * self.names + FILE * n)?;
-        let name = take_name(&mut fields, data)?;
-        fields.u16()?;
-        Some((name, fields))
+    fn files<'a>(&self, data: &'a [u8]) -> &'a [[u8; FILE]] {
+        records(data, BLOCK + (STEM + NAME) * self.names_len, self.files_len)
     }
 
-    fn names_are_right(&self, data: &[u8]) -> Option<bool> {
-        let mut before = None;
-        for n in 0..self.names {
-            let this = Some((self.stem(data, n)?, self.name(data, n)?.0));
-            if before >= this {
-                return Some(false);
-            }
-            before = this;
-        }
-        Some(true)
+    fn names_are_right(&self, data: &[u8]) -> bool {
+        let stems = self.stems(data).iter().map(|stem| u64::from_le_bytes(*stem));
+        let names = self.names(data).iter().map(|record| name(data, record));
+        ascending(stems.zip(names).map(|(stem, name)| Some((stem, name?.0))))
     }
 
-    fn files_are_right(&self, data: &[u8]) -> Option<bool> {
-        let mut before = None;
-        for n in 0..self.files {
-            let this = Some(self.file(data, n)?.0);
-            if before >= this {
-                return Some(false);
-            }
-            before = this;
-        }
-        Some(true)
+    fn files_are_right(&self, data: &[u8]) -> bool {
+        ascending(self.files(data).iter().map(|record| Some(file(data, record)?.0)))
     }
+}
+
+/// `count` records from `at` on, which have been seen to be there.
+fn records<const N: usize>(data: &[u8], at: usize, count: usize) -> &[[u8; N]] {
+    data.get(at..at + N * count).map_or(&[], |records| records.as_chunks().0)
+}
+
+/// Whether all are there, and each is more than the one before.
+fn ascending<T: PartialOrd + Copy>(mut all: impl Iterator<Item = Option<T>>) -> bool {
+    let mut before = None;
+    all.all(|this| {
+        let more = this.is_some() && before < this;
+        before = this;
+        more
+    })
+}
+
+fn name<'a>(data: &'a [u8], record: &[u8; NAME]) -> Option<(&'a [u8], Kind)> {
+    let mut fields = Fields(record);
+    Some((take_name(&mut fields, data)?, kind(fields.u8()?)?))
+}
+
+fn file<'a>(data: &'a [u8], record: &[u8; FILE]) -> Option<(&'a [u8], Stored)> {
+    let mut fields = Fields(record);
+    let name = take_name(&mut fields, data)?;
+    fields.u16()?;
+    Some((name, Stored::take(&mut fields)?))
 }
 
 impl Block {
@@ -162,14 +172,16 @@ impl Block {
     /// The bytecode that is stored for the source file of this name.
     #[must_use]
     pub fn file(&self, source_name: &[u8]) -> Option<Stored> {
-        let before = |n| self.parts.file(&self.data, n).is_some_and(|(name, _)| name < source_name);
-        let (name, stored) = self.nth_file(first_not(self.parts.files, before))?;
-        (name == source_name).then_some(stored)
+        let files = self.parts.files(&self.data);
+        let order =
+            |record: &_| file(&self.data, record).map(|(name, _)| name).cmp(&Some(source_name));
+        let found = files.binary_search_by(order).ok()?;
+        Some(file(&self.data, &files[found])?.1)
     }
 
     /// Every source file with the bytecode that is stored for it, ascending by name.
     pub fn files(&self) -> impl Iterator<Item = (&[u8], Stored)> {
-        (0..self.parts.files).filter_map(|n| self.nth_file(n))
+        self.parts.files(&self.data).iter().filter_map(|record| file(&self.data, record))
     }
 
     /// When a process last used this block that wrote to the table: days since the epoch.
@@ -200,75 +212,42 @@ impl Block {
     /// How many names there are; zero if none is known.
     #[must_use]
     pub fn names_len(&self) -> usize {
-        self.parts.names
+        self.parts.names_len
     }
 
     /// How many files there are.
     #[must_use]
     pub fn files_len(&self) -> usize {
-        self.parts.files
+        self.parts.files_len
     }
 
     /// Whether there is a name with this hash of its stem.
     pub(in crate::table) fn has_stem(&self, stem: u64) -> bool {
-        self.stem(self.first_with(stem)) == Some(stem)
+        let stems = self.parts.stems(&self.data);
+        stems.binary_search_by_key(&stem, |stem| u64::from_le_bytes(*stem)).is_ok()
     }
 
     /// The hash of every name's stem, once.
     pub(in crate::table) fn stems(&self) -> impl Iterator<Item = u64> {
-        let mut before = None;
-        (0..self.parts.names).filter_map(move |n| {
-            let stem = self.stem(n);
-            std::mem::replace(&mut before, stem).ne(&stem).then_some(stem)?
-        })
+        let stems = self.parts.stems(&self.data);
+        stems.chunk_by(|a, b| a == b).map(|same| u64::from_le_bytes(same[0]))
     }
 
     /// Every name.
     pub(in crate::table) fn listed(&self) -> impl Iterator<Item = (&[u8], Kind)> {
-        (0..self.parts.names).filter_map(|n| self.parts.name(&self.data, n))
+        self.parts.names(&self.data).iter().filter_map(|record| name(&self.data, record))
     }
 
     /// What the listing said of this name, which has this stem.
-    pub(in crate::table) fn kind(&self, stem: u64, name: &[u8]) -> Option<Kind> {
-        let before = |n| match self.stem(n) {
-            Some(this) if this == stem => {
-                self.parts.name(&self.data, n).is_some_and(|(this, _)| this < name)
-            }
-            this => this < Some(stem),
-        };
-        let found = first_not(self.parts.names, before);
-        let (this, kind) =
-            (found < self.parts.names).then(|| self.parts.name(&self.data, found))??;
-        (this == name).then_some(kind)
+    pub(in crate::table) fn kind(&self, stem: u64, wanted: &[u8]) -> Option<Kind> {
+        let stems = self.parts.stems(&self.data);
+        let from = stems.partition_point(|this| u64::from_le_bytes(*this) < stem);
+        let same = stems.get(from..)?.partition_point(|this| u64::from_le_bytes(*this) == stem);
+        let names = self.parts.names(&self.data).get(from..from + same)?;
+        let order = |record: &_| name(&self.data, record).map(|(name, _)| name).cmp(&Some(wanted));
+        let found = names.binary_search_by(order).ok()?;
+        Some(name(&self.data, &names[found])?.1)
     }
-
-    fn first_with(&self, stem: u64) -> usize {
-        first_not(self.parts.names, |n| self.stem(n) < Some(stem))
-    }
-
-    fn stem(&self, n: usize) -> Option<u64> {
-        (n < self.parts.names).then(|| self.parts.stem(&self.data, n))?
-    }
-
-    fn nth_file(&self, n: usize) -> Option<(&[u8], Stored)> {
-        let (name, mut fields) =
-            (n < self.parts.files).then(|| self.parts.file(&self.data, n))??;
-        Some((name, Stored::take(&mut fields)?))
-    }
-}
-
-/// The first number below `end` of which `holds` is not true, or `end`, if it is true of those before it and no other.
-fn first_not(end: usize, holds: impl Fn(usize) -> bool) -> usize {
-    let (mut from, mut to) = (0, end);
-    while from < to {
-        let middle = from + (to - from) / 2;
-        if holds(middle) {
-            from = middle + 1;
-        } else {
-            to = middle;
-        }
-    }
-    from
 }
 
 fn take_name<'a>(fields: &mut Fields<'_>, data: &'a [u8]) -> Option<&'a [u8]> {

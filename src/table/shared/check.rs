@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::layout::FORMAT;
-use super::{Block, Shared};
+use super::{Damage, Shared, root};
 
 /// What was found out about a table by reading all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,23 +32,32 @@ impl Shared {
     #[must_use]
     pub fn check_all(&self) -> Health {
         let mut health = Health::default();
+        self.look_through(|whole, _| health.count(whole));
+        health
+    }
+
+    /// Has every piece seen, in the order in which they lie: whether it is as it was written, and what to call it if not.
+    pub(super) fn look_through(&self, mut see: impl FnMut(bool, &dyn Fn() -> Damage)) {
         // Each has its own bytes, so together they have no more than there are.
         let mut room = self.contents.len;
-        for entry in self.index.in_order() {
+        for (n, entry) in self.index.in_order().enumerate() {
             let block = self.block_at(entry, |place| self.any_path(place).or(Some(PathBuf::new())));
-            health.count(block.is_some());
-            for (_, file) in block.iter().flat_map(Block::files) {
+            see(block.is_some(), &|| Damage::Directory(n));
+            for (block, (name, file)) in block.iter().flat_map(|b| b.files().map(move |f| (b, f))) {
                 let left = room.checked_sub(file.len);
-                health.count(left.is_some() && self.bytes_of(&file).is_some());
+                let name = || root::from_bytes(name.to_vec()).unwrap_or_default();
+                let whole = left.is_some() && self.bytes_of(&file).is_some();
+                see(whole, &|| Damage::File(block.path().join(name())));
                 room = left.unwrap_or(0);
             }
         }
-        let overlaid = self.index.len() - self.index.in_order().count();
-        (0..overlaid).for_each(|_| health.count(false));
+        (self.index.in_order().count()..self.index.len())
+            .for_each(|n| see(false, &|| Damage::Directory(n)));
         match self.plan_index() {
-            Some(plans) => plans.in_order().for_each(|p| health.count(self.plan_at(p).is_some())),
-            None => health.count(false),
+            Some(plans) => (0..)
+                .zip(plans.in_order())
+                .for_each(|(n, plan)| see(self.plan_at(plan).is_some(), &|| Damage::Plan(n))),
+            None => see(false, &|| Damage::Plans),
         }
-        health
     }
 }

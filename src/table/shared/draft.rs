@@ -1,12 +1,13 @@
 //! What is going to stand in a table: facts of the old one and facts just learnt, before anything is written.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::encode::{NamesIn, block_size};
-use super::layout::{ENTRY, MAX_NAME, MAX_PIECE, checksum};
+use super::layout::{ENTRY, MAX_CONTENT, MAX_NAME, MAX_PIECE, checksum};
 use super::root;
 use super::turns::Turns;
 use super::{Block, LearntDir, LearntFile, Listed, Shared, Stored};
@@ -23,8 +24,6 @@ pub(super) struct Draft {
     pub(super) files: Vec<DraftFile>,
     /// The process that tells has used it.
     pub(super) used: bool,
-    /// It has a block in the old table.
-    pub(super) known: bool,
     /// It says something that the old table does not.
     pub(super) news: bool,
 }
@@ -91,19 +90,19 @@ impl DraftFile {
 impl Draft {
     fn new(path: PathBuf, used_day: u32) -> Self {
         let (names, files) = (None, Vec::new());
-        Self { path, used_day, names, files, used: false, known: false, news: false }
+        Self { path, used_day, names, files, used: false, news: false }
     }
 
-    fn of_block(block: &Arc<Block>, today: u32) -> Self {
+    fn of_block(old: &Shared, block: &Arc<Block>, today: u32) -> Self {
         // A day in the future, by a clock that was wrong, would never grow old.
         let mut draft = Self::new(block.path().to_owned(), block.used_day().min(today));
-        draft.known = true;
         draft.names = block.generation().map(|known| Names::Old(known, Arc::clone(block)));
         let file = |(name, stored): (&[u8], Stored)| {
             let Stored { source, bytecode, .. } = stored;
             DraftFile { name: name.into(), source, bytecode, content: Content::Old(stored) }
         };
-        draft.files = block.files().map(file).collect();
+        draft.files =
+            block.files().filter(|(_, stored)| old.has_room_for(stored)).map(file).collect();
         draft
     }
 
@@ -140,7 +139,7 @@ impl Draft {
                 self.news = true;
             }
         }
-        if self.size() > MAX_PIECE {
+        if self.news && self.size() > MAX_PIECE {
             // No directory that imports are answered from is as large: nothing is stored of it.
             (self.names, self.files, self.news) = (None, Vec::new(), false);
         }
@@ -179,7 +178,8 @@ impl Draft {
                     }
                 }
         };
-        learnt.name.len() <= MAX_NAME && !found.is_ok_and(|at| same(&self.files[at]))
+        let storable = learnt.name.len() <= MAX_NAME && learnt.bytes.len() <= MAX_CONTENT;
+        storable && !found.is_ok_and(|at| same(&self.files[at]))
     }
 }
 
@@ -191,7 +191,7 @@ pub(super) fn is_known(old: &Shared, learnt: &LearntDir) -> bool {
     let block = old.block(&learnt.path);
     let draft = block.map_or_else(
         || Draft::new(learnt.path.clone(), 0),
-        |block| Draft::of_block(&block, block.used_day()),
+        |block| Draft::of_block(old, &block, block.used_day()),
     );
     !learnt.names.as_ref().is_some_and(|listed| draft.lacks_names(listed))
         && !learnt.files.iter().any(|file| draft.lacks_file(file, Some(old)))
@@ -206,13 +206,17 @@ pub(super) struct Drafts {
 
 impl Drafts {
     /// What stands in the old table, but for what is below roots that nobody knows, and what is sealed: undated, it would
-    /// never be believed again.
-    pub(super) fn of(old: &Shared, today: u32) -> Self {
+    /// never be believed again. No more than `limit` bytes of it are held, since no more can stay.
+    pub(super) fn of(old: &Shared, today: u32, limit: u64) -> Self {
         let mut drafts = Self::default();
-        for block in old.blocks().filter(|block| block.path().has_root() && !block.is_sealed()) {
-            let mut draft = Draft::of_block(&block, today);
-            // A length that nobody wrote: there is nothing to be had, and it would be counted into what all cost.
-            draft.files.retain(|file| file.len() <= old.contents.len);
+        let mut held = 0;
+        let usable = |block: &Arc<Block>| block.path().has_root() && !block.is_sealed();
+        for block in old.blocks().filter(usable) {
+            held += block.size() as u64;
+            if held > limit {
+                break;
+            }
+            let draft = Draft::of_block(old, &block, today);
             drafts.at(block.path(), || draft);
         }
         drafts
@@ -247,7 +251,7 @@ impl Drafts {
     }
 
     /// Leaves out what costs more than `limit` bytes together: the least recently used first; what this process has used
-    /// only if that alone is too much, and then first what the old table does not have, the last of it first. So a program
+    /// only if that alone is too much, and then the last first. What the old table has stands before the rest: so a program
     /// that is too large does not push out today what it wrote yesterday, and tomorrow the other way around.
     pub(super) fn bound(&mut self, limit: u64) {
         self.by_path.clear();
@@ -257,7 +261,7 @@ impl Drafts {
         let mut order: Vec<usize> = (0..self.all.len()).collect();
         order.sort_by_key(|n| {
             let draft = &self.all[*n];
-            (draft.used, draft.used && draft.known, draft.used_day, std::cmp::Reverse(*n))
+            (draft.used, draft.used_day, Reverse(*n))
         });
         let mut out = vec![false; self.all.len()];
         for n in order {

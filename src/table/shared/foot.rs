@@ -1,8 +1,8 @@
 //! The foot of a table and its indexes: what is where, with which checksum.
 
 use super::layout::{
-    AFTER_CHECKSUM, ENTRY, FOOT_END, FORMAT, Fields, MAGIC, MAX_COLLISIONS, MAX_PIECE, Made,
-    SEALED, SECTION, TAIL, checksum,
+    AFTER_CHECKSUM, ENTRY, FOOT_END, FORMAT, Fields, MAGIC, MAX_COLLISIONS, MAX_CONTENT, MAX_INDEX,
+    MAX_PIECE, MAX_TABLE, Made, SEALED, SECTION, TAIL, checksum,
 };
 use super::{Bytes, Key, Refusal};
 
@@ -30,7 +30,7 @@ impl Section {
         made.u64(self.at).u64(self.len).u64(self.checksum);
     }
 
-    /// A piece of it, whose checksum is right.
+    /// A piece of it, whose checksum is right, and which is not more than anybody would have written.
     pub(super) fn piece(
         &self,
         bytes: &dyn Bytes,
@@ -40,13 +40,15 @@ impl Section {
     ) -> Option<Box<[u8]>> {
         let end = at.checked_add(len)?;
         let start = self.at.checked_add(at).filter(|_| end <= self.len)?;
-        let piece = bytes.read(start, usize::try_from(len).ok()?)?;
+        let sane = usize::try_from(len).ok().filter(|len| *len <= MAX_CONTENT)?;
+        let piece = bytes.read(start, sane)?;
         (piece.len() as u64 == len && checksum(&piece) == sum).then_some(piece)
     }
 
-    /// All of it, if it is sane to have it in memory.
-    pub(super) fn whole(&self, bytes: &dyn Bytes) -> Option<Box<[u8]>> {
-        self.piece(bytes, 0, self.len, self.checksum)
+    /// All of an index.
+    fn whole(&self, bytes: &dyn Bytes) -> Option<Box<[u8]>> {
+        let sane = self.len <= MAX_INDEX as u64;
+        sane.then(|| self.piece(bytes, 0, self.len, self.checksum))?
     }
 }
 
@@ -62,7 +64,8 @@ pub(super) struct Foot {
 impl Foot {
     /// The foot of these bytes, and the last of them (with the foot).
     pub(super) fn read(bytes: &dyn Bytes) -> Result<(Self, Box<[u8]>), Refusal> {
-        let total = bytes.len();
+        let total = Some(bytes.len()).filter(|total| *total <= MAX_TABLE);
+        let total = total.ok_or(Refusal::Damaged("it is too long"))?;
         let len = usize::try_from(total).map_or(TAIL, |total| total.min(TAIL));
         let tail = bytes.read(total - len as u64, len).filter(|tail| tail.len() == len);
         let tail = tail.ok_or(Refusal::Damaged("its end is not there"))?;
@@ -154,7 +157,7 @@ impl Entry {
         Some(Self { hash, at, checksum, len: fields.u32()?, used_day: fields.u32()? })
     }
 
-    /// The bytes it leads to, if they are right and not more than anybody would have written.
+    /// The bytes it leads to, if they are right and few enough.
     pub(super) fn piece(&self, section: &Section, bytes: &dyn Bytes) -> Option<Box<[u8]>> {
         let sane = usize::try_from(self.len).is_ok_and(|len| len <= MAX_PIECE);
         let len = sane.then_some(u64::from(self.len))?;

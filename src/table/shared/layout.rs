@@ -5,7 +5,7 @@
 //! counts [`FORMAT`] up: a reader takes tables of its own format only.
 //!
 //! ```text
-//! file      head, contents, blocks, plans, index, plan index, foot
+//! file      head, contents, blocks, plans, plan index, index, foot
 //!
 //! head      0 magic 8, 8 format 4, 12 zero 4                    for people and file(1): no reader depends on it
 //! contents  the bytes of one bytecode file after another, in the order in which they were first learnt
@@ -62,6 +62,10 @@ const _: () = assert!(HEAD == 16 && SECTION == 40 && FOOT_END == 56 && KEY == 24
 const _: () = assert!(BLOCK == 72 && STEM + NAME == 16 && STAMP == 56 && FILE == 144);
 const _: () =
     assert!(KEY + MAX_KEY + 16 * SECTION + FOOT_END <= TAIL, "one read must have the foot");
+const _: () = assert!(
+    (MAX_TABLE / FILE as u64).checked_mul(MAX_CONTENT as u64).is_some(),
+    "the lengths of all files can be added up"
+);
 const _: () = assert!(MAX_PIECE as u64 <= u32::MAX as u64 && MAX_NAME <= u16::MAX as usize);
 
 /// A flag of the foot: made by `seal`.
@@ -80,8 +84,14 @@ pub(super) const PLAN_INDEX: u32 = 5;
 pub(super) const TAIL: usize = 16 << 10;
 /// The longest cache tag and environment together.
 pub(super) const MAX_KEY: usize = 8 << 10;
-/// The longest block or plan: 300,000 names, more than anybody lists for an import.
+/// The longest block or plan. Names may take half of a block: 200,000 of them, more than anybody lists for an import.
 pub(super) const MAX_PIECE: usize = 16 << 20;
+/// The longest file of bytecode.
+pub(super) const MAX_CONTENT: usize = 256 << 20;
+/// The longest index: two million directories.
+pub(super) const MAX_INDEX: usize = 64 << 20;
+/// The longest table. A file with holes can claim any length, and lengths are added up.
+pub(super) const MAX_TABLE: u64 = 1 << 36;
 /// The longest name of a file.
 pub(super) const MAX_NAME: usize = u16::MAX as usize;
 /// The most roots a table can have, root 0 aside: each is a bit.

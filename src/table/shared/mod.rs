@@ -7,6 +7,7 @@
 
 mod block;
 mod check;
+mod damage;
 mod draft;
 mod encode;
 mod foot;
@@ -17,6 +18,7 @@ mod merge;
 mod open;
 mod place;
 mod plans;
+mod prune;
 mod refusal;
 mod root;
 mod turns;
@@ -48,6 +50,7 @@ use std::fmt::Debug;
 
 pub use block::{Block, Stored};
 pub use check::Health;
+pub use damage::Damage;
 #[cfg(unix)]
 pub use file::open;
 pub use key::Key;
@@ -57,6 +60,7 @@ pub use merge::{merge, seal};
 pub use nowhere::{open, publish};
 pub use open::{Plan, Shared};
 pub use place::place;
+pub use prune::{Pruned, prune};
 #[cfg(unix)]
 pub use publish::publish;
 pub use refusal::Refusal;

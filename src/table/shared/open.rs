@@ -111,6 +111,11 @@ impl Shared {
         self.contents.piece(&*self.bytes, file.at, file.len, file.checksum)
     }
 
+    /// Whether a file lies where files lie. If not, not even its length means anything.
+    pub(super) fn has_room_for(&self, file: &Stored) -> bool {
+        file.at.checked_add(file.len).is_some_and(|end| end <= self.contents.len)
+    }
+
     /// What a program touched, sources and directories, in that order.
     #[must_use]
     pub fn plan(&self, program: &[u8]) -> Option<Vec<PathBuf>> {

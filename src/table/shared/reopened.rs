@@ -3,8 +3,11 @@
 //! Four system calls a piece, and no descriptor in between. It gives nothing once the file is another one, or another version.
 
 use std::fs::Metadata;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::pread;
 
 use super::file::open_itself;
 
@@ -49,9 +52,20 @@ impl Reopened {
         if Version::of(&file.metadata().ok()?) != self.version {
             return None;
         }
+        if into.capacity() < len {
+            // What is in it is not to be moved along.
+            *into = Vec::new();
+        }
         into.clear();
         into.try_reserve_exact(len).ok()?;
-        into.resize(len, 0);
-        file.read_exact_at(into, at).ok()
+        while into.len() < len {
+            let next = at + into.len() as u64;
+            if pread(&file, spare_capacity(into), next).ok()? == 0 {
+                return None;
+            }
+        }
+        // There may have been room for more than was asked for.
+        into.truncate(len);
+        Some(())
     }
 }

@@ -7,7 +7,7 @@ use super::draft::{Content, Draft};
 use super::encode::{self, Said};
 use super::foot::{Entries, Entry, Foot, Section, foot_size};
 use super::layout::{
-    BLOCKS, CONTENTS, FORMAT, HEAD, INDEX, MAGIC, Made, PLAN_INDEX, PLANS, checksum,
+    BLOCKS, CONTENTS, FORMAT, HEAD, INDEX, MAGIC, MAX_INDEX, Made, PLAN_INDEX, PLANS, checksum,
 };
 use super::plans::Plans;
 use super::root::{self, Root, Roots};
@@ -77,6 +77,9 @@ pub(super) fn table(
         (checksum(&learnt.program), piece, learnt.used_day)
     });
     let (plans, plan_index) = pieces(PLANS, &mut out, encoded_plans)?;
+    if index.len() > MAX_INDEX {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     let plan_index = out.whole(PLAN_INDEX, &plan_index)?;
     let index = out.whole(INDEX, &index)?;
     let sections = vec![contents, blocks, plans, plan_index, index];
@@ -111,12 +114,14 @@ fn contents(
     let mut drafts: Vec<_> = drafts.into_iter().map(settled).collect();
     let from = out.at;
     for (n, file) in files {
-        let bytes = match file.content {
-            Content::New(bytes, _) => Some(bytes),
-            Content::Old(stored) => old.and_then(|old| old.bytes_of(&stored)),
+        let summed = match file.content {
+            Content::New(bytes, _) => Some((checksum(&bytes), bytes)),
+            Content::Old(known) => {
+                old.and_then(|old| old.bytes_of(&known)).map(|bytes| (known.checksum, bytes))
+            }
         };
-        let Some(bytes) = bytes else { continue };
-        let (at, len, checksum) = (out.at - from, bytes.len() as u64, checksum(&bytes));
+        let Some((checksum, bytes)) = summed else { continue };
+        let (at, len) = (out.at - from, bytes.len() as u64);
         out.put(&bytes)?;
         let (source, bytecode) = (file.source, file.bytecode);
         drafts[n].files.push((file.name, Stored { source, bytecode, at, len, checksum }));
