@@ -35,6 +35,8 @@ mod publish;
 #[cfg(unix)]
 mod reopened;
 #[cfg(unix)]
+mod tidy;
+#[cfg(unix)]
 mod windows;
 
 #[cfg(all(target_os = "linux", not(fastpath_portable)))]
@@ -57,7 +59,7 @@ pub use key::Key;
 pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
 pub use merge::{merge, seal};
 #[cfg(not(unix))]
-pub use nowhere::{open, publish};
+pub use nowhere::{open, publish, tidy};
 pub use open::{Plan, Shared};
 pub use place::place;
 pub use prune::{Pruned, prune};
@@ -65,6 +67,8 @@ pub use prune::{Pruned, prune};
 pub use publish::publish;
 pub use refusal::Refusal;
 pub use root::Root;
+#[cfg(unix)]
+pub use tidy::tidy;
 
 /// Bytes of a table, wherever they lie.
 pub trait Bytes: Send + Sync + Debug {
