@@ -140,6 +140,13 @@ def _is_whole(shop: Shop, editor: Editor) -> None:
             assert (done.status, done.err) == (0, "")
     assert [path.suffix for path in shop.cache.iterdir() if path.suffix == ".new"] == []
     assert len(shop.tables()) == 2
+    verified = subprocess.run(
+        [sys.executable, "-m", "fastpath", "cache", "verify"],
+        env=shop.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert (verified.returncode, verified.stderr) == (0, ""), verified
     counted = "print(fastpath.stats()['table_files'], fastpath.stats()['reads'])"
     done = shop.run(program + counted)
     assert done.err == ""

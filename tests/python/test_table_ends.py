@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from tables import FILES, Ended, Shop
 
 from support import need
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="tables are shared on POSIX only")
 
 
@@ -108,6 +112,52 @@ def test_daemon_threads_that_import(end: str, shop: Shop) -> None:
     assert ended.count(status) > len(ended) / 2, ended
     assert set(ended) <= {status, -signal.SIGSEGV, -signal.SIGABRT}, ended
     assert shop.known() == FILES
+
+
+STUCK = """
+import threading, time
+everything()
+sys.path.append({path!r})
+def stuck():
+    print("asks", flush=True)
+    try: import never
+    except ImportError: print("was answered", flush=True)
+threading.Thread(target=stuck, daemon=True).start()
+time.sleep(0.5)
+print("ends", flush=True)
+"""
+
+
+def test_a_thread_that_is_never_answered(shop: Shop) -> None:
+    """One that is in the filesystem for good keeps neither the process nor what it has to write."""
+    with _silent_filesystem(shop.tree.parent) as path:
+        program = STUCK.format(path=str(path))
+        stock = shop.run(program, how="stock")
+        assert stock == Ended(0, "asks\nends\n", "")
+        assert shop.run(program) == stock
+    assert shop.known() == FILES
+
+
+@contextmanager
+def _silent_filesystem(place: Path) -> Iterator[Path]:
+    """A directory in a filesystem whose server is stopped."""
+    need("fuse")
+    server = Path(os.environ.get("FASTPATH_TESTBED", ROOT / "target" / "release"), "slowfs")
+    if not server.exists():
+        pytest.skip("skipped: slowfs: the testbed is not built (cargo build -p testbed)")
+    source, where = place / "source", place / "silent"
+    source.mkdir()
+    where.mkdir()
+    with subprocess.Popen([server, source, where], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == b"ready"
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield where / "inner"
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            process.wait()
 
 
 def test_nothing_new_means_nothing_done(shop: Shop) -> None:
