@@ -63,7 +63,8 @@ impl Index {
         let learnt = Learnt { dirs, plan, day };
         let mut is_first = false;
         let published = publish(file, |out| {
-            // As it is now: another process may have written since we opened it.
+            // As it is now: another process may have written since we opened it. What is refused is replaced, one
+            // that says it is of a later format included: such tables have other names, so that is damage.
             let old = shared::open(file, Trust::User);
             let old = old.and_then(|bytes| Shared::new(bytes, &share.key, &share.roots)).ok();
             is_first = old.is_none();
