@@ -15,6 +15,7 @@ import cases_loading_hooks
 import cases_loading_pyc
 import cases_loading_source
 import pytest
+from learner import Learner
 from mutants_loading import COPY
 from oracle import differing
 from subjects import AUTO_AHEAD, STOCK, Subject, ours
@@ -38,7 +39,18 @@ for _module in MODULES:
     CASES.update(_module.CASES)
 
 
-@pytest.mark.parametrize("subject", [COPY, *OURS, AUTO_AHEAD], ids=lambda s: s.name)
+# Cases whose files are not where they usually are, or that put something into importlib.
+WITHOUT_FACTS = """
+permissions_of_what_is_written a_relative_prefix_follows_the_working_directory the_other_methods
+a_class_that_looks_its_attributes_up_otherwise patched_functions
+patched_functions_that_answer_otherwise patched_modules_below patched_names_in_importlib
+files_opened_by_somebody
+""".split()
+SHARED = ours("strict", "serial", learner=Learner())
+BEHIND = ours("auto", "auto", learner=Learner(behind=True))
+
+
+@pytest.mark.parametrize("subject", [COPY, *OURS, AUTO_AHEAD, SHARED, BEHIND], ids=lambda s: s.name)
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_stock(name: str, subject: Subject, tmp_path: Path) -> None:
     base = open_to_all(tmp_path)
@@ -49,3 +61,6 @@ def test_same_as_stock(name: str, subject: Subject, tmp_path: Path) -> None:
     assert stock, "a case that sees nothing proves nothing"
     found = list(differing(stock, ours))
     assert not found, "\n".join(found[:20])
+    if subject is SHARED:
+        assert SHARED.learner is not None
+        assert SHARED.learner.used or name in WITHOUT_FACTS
