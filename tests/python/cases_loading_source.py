@@ -168,7 +168,11 @@ def modules_run(w: Loads) -> None:
 def zip_files(w: Loads) -> None:
     w.world.mkdir("d")
     with zipfile.ZipFile(w.at("d/z.zip"), "w") as archive:
-        files = {"m.py": "x = __file__\n", "p/__init__.py": "from . import q\n", "p/q.py": "y = 1\n"}
+        files = {
+            "m.py": "x = __file__\n",
+            "p/__init__.py": "from . import q\n",
+            "p/q.py": "y = 1\n",
+        }
         for name, text in files.items():  # of a fixed date, for the archive's bytes are compared
             archive.writestr(zipfile.ZipInfo(name), text)
     for _ in range(2):

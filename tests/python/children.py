@@ -82,8 +82,8 @@ class Children:
     ) -> Result:
         """Run ``python *arguments`` as `how`.
 
-        That is ``"stock"`` or ``"<freshness>-<backend>"``, with ``-ahead`` behind it to look ahead, or with
-        ``-learning`` to share, also what has just changed; only then a table is used at all.
+        That is ``"stock"`` or ``"<freshness>-<backend>"``, with ``-ahead`` behind it to look ahead,
+        or with ``-learning`` to share, also what has just changed: only then a table is used.
         """
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "FASTPATH"))}
         path = os.pathsep.join([str(self.boot), (env or {}).get("PYTHONPATH", "")]).rstrip(":")

@@ -1,10 +1,11 @@
 """Another process that has asked before: every question is put to a fork of this one first.
 
 The fork sees the world as it stands and hands on what it has learnt; it leaves nothing else. Then
-fastpath starts anew, with a table and nothing else it knows. That is what the fork has just written;
-or, ``behind``, what it wrote before the question before this one: the table then is of the world as
-it was before the case changed it. Nobody starts anew where a case has put something of its own into
-importlib, for that would be taken for stock's, nor where it has become another user. Used by the parity suites only.
+fastpath starts anew, with a table and nothing else it knows. That is what the fork has just
+written; or, ``behind``, what it wrote before the question before this one: the table then is of the
+world as it was before the case changed it. Nobody starts anew where a case has put something of its
+own into the interpreter, for that would be taken for stock's, nor where it has become another user.
+Used by the parity suites only.
 """
 
 from __future__ import annotations
@@ -128,5 +129,6 @@ class Learner:
 
 
 def _machinery() -> list[object]:
-    """What of importlib a case might replace, as it is now."""
-    return [(name, id(value)) for owner in OWNERS for name, value in vars(owner).items()]
+    """What a case might replace, as it is now."""
+    mine = [(name, id(value)) for owner in OWNERS for name, value in vars(owner).items()]
+    return [*mine, id(sys.flags), id(sys.implementation)]

@@ -32,7 +32,8 @@ SHADOWING = {"an_earlier_directory_shadows", "files_come_and_go", "reload", "ent
 def seen_by(subject: Subject, case: Case, base: Path, told: bool) -> list[object]:
     """What `case` saw while `subject` answered."""
     with subject.active():
-        return play(case, base, subject.name, told, subject.settling, subject.learner)
+        settling, learner = subject.settling, subject.learner
+        return play(case, base, subject.name, told, settling=settling, learner=learner)
 
 
 def differences(case: Case, subject: Subject, base: Path) -> list[str]:
@@ -67,14 +68,29 @@ SHARED = ours("strict", "serial", learner=Learner())
 BEHIND = ours("auto", "auto", learner=Learner(behind=True))
 
 
-# Cases that leave everything to stock, or ask about nothing that could be learnt.
-WITHOUT_FACTS = """
-str_subclasses a_generator_is_read_as_far_as_stock_reads_it a_path_that_raises
-sys_path_is_missing_or_wrong namespace_paths_follow surrogates names_that_are_not_str
-hook_that_returns_none hook_taken_away finders_without_find_spec foreign_portions_between_ours
-importer_cache_is_a_kind_of_dict file_finder_subclass finder_internals_patched
-path_finder_subclasses private_helpers_keep_working specs_survive_pickle distributions
-""".split()
+# Cases that leave everything to stock, ask about nothing that could be learnt, or ask as nobody.
+WITHOUT_FACTS = {
+    "str_subclasses",
+    "a_generator_is_read_as_far_as_stock_reads_it",
+    "a_path_that_raises",
+    "sys_path_is_missing_or_wrong",
+    "namespace_paths_follow",
+    "surrogates",
+    "names_that_are_not_str",
+    "hook_that_returns_none",
+    "hook_taken_away",
+    "finders_without_find_spec",
+    "foreign_portions_between_ours",
+    "importer_cache_is_a_kind_of_dict",
+    "file_finder_subclass",
+    "finder_internals_patched",
+    "path_finder_subclasses",
+    "private_helpers_keep_working",
+    "specs_survive_pickle",
+    "distributions",
+    "an_unreadable_directory",
+    "unreadable_files_are_found",
+}
 
 
 @pytest.mark.parametrize("subject", [SHARED, BEHIND], ids=lambda s: s.name)

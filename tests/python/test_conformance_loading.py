@@ -39,13 +39,25 @@ for _module in MODULES:
     CASES.update(_module.CASES)
 
 
-# Cases whose files are not where they usually are, or that put something into importlib.
-WITHOUT_FACTS = """
-permissions_of_what_is_written a_relative_prefix_follows_the_working_directory the_other_methods
-a_class_that_looks_its_attributes_up_otherwise patched_functions
-patched_functions_that_answer_otherwise patched_modules_below patched_names_in_importlib
-files_opened_by_somebody
-""".split()
+# Cases whose files are not where they usually are, that put something into importlib, or load as
+# nobody.
+WITHOUT_FACTS = {
+    "permissions_of_what_is_written",
+    "a_relative_prefix_follows_the_working_directory",
+    "the_other_methods",
+    "a_class_that_looks_its_attributes_up_otherwise",
+    "patched_functions",
+    "patched_functions_that_answer_otherwise",
+    "patched_modules_below",
+    "patched_names_in_importlib",
+    "files_opened_by_somebody",
+    "not_to_be_read",
+    "not_to_be_written",
+    "hashes_of_what_cannot_be_read",
+    "sizes_out_of_range",
+    "another_implementation",
+    "zip_files",
+}
 SHARED = ours("strict", "serial", learner=Learner())
 BEHIND = ours("auto", "auto", learner=Learner(behind=True))
 

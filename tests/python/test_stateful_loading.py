@@ -187,7 +187,7 @@ class Lives(RuleBasedStateMachine):
         root, kept, aside = self.loads.world.root, self.base / "kept", self.base / "aside"
         shutil.copytree(root, kept, symlinks=True)
         said = self._answer(SourceFileLoader.get_code, n)
-        # Stock is asked in a copy in the same place. What fastpath knows stays that of these very files.
+        # Stock is asked in a copy in the same place: what fastpath knows is of these very files.
         root.rename(aside)
         kept.rename(root)
         os.chdir(root)

@@ -220,6 +220,7 @@ def play(
     base: Path,
     label: str,
     invalidating: bool = False,
+    *,
     settling: bool = False,
     learner: Learner | None = None,
 ) -> list[object]:
