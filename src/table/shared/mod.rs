@@ -54,8 +54,10 @@ pub use key::Key;
 pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
 pub use merge::{merge, seal};
 #[cfg(not(unix))]
-pub use nowhere::{open, publish};
+pub use nowhere::{acts_as, open, publish};
 pub use open::{Plan, Shared};
+#[cfg(unix)]
+pub use owner::acts_as;
 pub use place::place;
 #[cfg(unix)]
 pub use publish::publish;
