@@ -18,19 +18,24 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 external: Any = bootstrap
 OWNERS = [external.PathFinder, external.FileFinder, external.SourceLoader]
 OWNERS += [external.FileLoader, external.SourceFileLoader, external]
 
+Apart = Callable[[], AbstractContextManager[object]]
+
 
 class Learner:
-    """Starts fastpath anew for every question, with a table that a fork has written."""
+    """Starts fastpath anew for every question, with a table that a fork has written.
 
-    def __init__(self, behind: bool = False) -> None:
-        self.behind = behind
+    All that is its own doing is done in a context that `apart` makes.
+    """
+
+    def __init__(self, behind: bool = False, apart: Apart = nullcontext) -> None:
+        self.behind, self.apart = behind, apart
         self.name = "behind" if behind else "shared"
         self.used = 0  # facts that came from a table since the last start
         self._options: Any = {}
@@ -68,18 +73,19 @@ class Learner:
         if not is_as_it_was or os.geteuid() != self._user:
             yield
             return
-        self._in_a_fork(ask)
-        if not self.behind:
-            self._step()
-        self._anew("known")
+        with self.apart():
+            self._in_a_fork(ask)
+            if not self.behind:
+                self._step()
+            self._anew("known")
         try:
             yield
         finally:
-            stats = fastpath.stats()
-            if stats is not None:
+            with self.apart():
+                stats = fastpath.stats()
                 self.used += stats["table_directories"] + stats["table_files"]
-            if self.behind:
-                self._step()
+                if self.behind:
+                    self._step()
 
     def hand_on(self) -> None:
         """Hand on what this process has learnt, and start anew with it."""

@@ -12,13 +12,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from children import Children, Result
-from test_look_ahead import LISTENING, PICTURE, PROGRAMS, TREE, WAYS, plant
+from test_look_ahead import LISTENING, LONG_AGO, PICTURE, PROGRAMS, TREE, WAYS, plant
 from test_process import END
 
 from support import Python, make_venv, need
@@ -70,12 +71,16 @@ class Place:
 
     def known(self, *flags: str, program: str = "import top", **more: object) -> int:
         """How many facts a child takes from a table; it hands on what it learns."""
+        return sum(self.facts(*flags, program=program, **more))
+
+    def facts(self, *flags: str, program: str = "import top", **more: object) -> tuple[int, int]:
+        """The same, directories and files."""
         arguments = ["-Wignore", *flags, "-c", COUNT + self.children.preamble() + program]
         self.run(*arguments, **more)  # type: ignore[arg-type]
         path = self.root / "told.json"
         counts: dict[str, int] = json.loads(path.read_text())
         path.unlink()
-        return counts["table_directories"] + counts["table_files"]
+        return counts["table_directories"], counts["table_files"]
 
     def state(self) -> dict[str, tuple[int, int, int]]:
         """Every file below the directory for tables, and its version."""
@@ -300,6 +305,28 @@ def test_names_are_not_believed_after_caches_are_invalidated(place: Place) -> No
     place.run("-Wignore", "-c", TWICE)
 
 
+def test_what_could_change_unnoticed_is_not_handed_on(place: Place) -> None:
+    """Whole seconds may be all that a filesystem keeps: two of them must pass."""
+    others = [place.facts(program="import os"), place.facts(program="import os")][1]
+
+    def known_of(suffix: str) -> tuple[int, int]:
+        shutil.rmtree(place.tables)
+        for path in [place.tree, *place.tree.rglob("*")]:
+            if path.suffix == suffix:
+                os.utime(path, (LONG_AGO, LONG_AGO))
+        place.facts()
+        directories, files = place.facts()
+        return directories - others[0], files - others[1]
+
+    directories, files = known_of(".pyc")
+    assert directories > 5
+    assert files <= 0
+    time.sleep(2)
+    directories, files = known_of("")
+    assert directories <= 0
+    assert files > 50
+
+
 # --- system calls
 
 MANY = """
@@ -359,3 +386,54 @@ def test_a_third_run_writes_nothing(place: Place) -> None:
     for _ in range(3):
         assert place.known() > 60
         assert place.state() == settled
+
+
+NOBODY, GROUP = 65534, 4242
+IN_A_GROUP = """
+import os, sys
+how, groups, tables, tree = sys.argv[1], eval(sys.argv[2]), sys.argv[3], sys.argv[4]
+os.setgroups(groups)
+os.setegid({NOBODY})
+os.seteuid({NOBODY})
+if how == "ours":
+    fastpath._native._switch("settling", False)
+    assert fastpath.install(freshness="strict", cache=tables)
+sys.path[:] = [tree + "/listed", tree + "/closed"]
+for name in ("private", "compiled", "hidden"):
+    try: print(name, __import__(name).value)
+    except Exception as error: print(name, repr(error))
+if how == "ours":
+    known = fastpath.stats()
+    said = fastpath._native._hand_on()
+    print(known["table_directories"], known["table_files"], said, file=sys.stderr)
+""".replace("{NOBODY}", str(NOBODY))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may take a group from itself")
+def test_what_is_no_longer_to_be_read_is_not_taken_from_a_table(place: Place) -> None:
+    """By a group that the process was in when it learnt, and is not in now."""
+    tree = place.root / "groups"
+    files = {"listed/private.py": 1, "listed/compiled.py": 2, "closed/hidden.py": 3}
+    plant(tree, {name: f"value = {value}\n" for name, value in files.items()})
+    for path in [tree / "closed", *tree.glob("listed/__pycache__/*"), tree / "listed/private.py"]:
+        os.chown(path, 0, GROUP)
+        path.chmod(0o751 if path.is_dir() else 0o640)
+    place.tables.mkdir(mode=0o700)
+    os.chown(place.tables, NOBODY, NOBODY)
+    for above in (place.root, place.root.parent, place.root.parent.parent):
+        above.chmod(0o755)
+    time.sleep(0.05)  # what has just changed is not learnt
+
+    def said(how: str, groups: list[int]) -> Result:
+        program = "import sys, fastpath\n" + IN_A_GROUP
+        arguments = ["-c", program, how, str(groups), str(place.tables), str(tree)]
+        return place.run(*arguments, how="stock")
+
+    for groups in ([GROUP], []):
+        stock, ours = said("stock", groups), said("ours", groups)
+        assert ours.out == stock.out, groups
+    assert ours.out.count("Error") == 2, (
+        "one not to be read, and one in a directory not to be listed"
+    )
+    learnt = said("ours", [])
+    assert learnt.err.startswith("1 0 "), "the names in the directory that everybody may list"

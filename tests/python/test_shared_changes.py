@@ -152,12 +152,13 @@ def again(victim):
         del sys.modules[name]
     return bring(victim)
 for change, kind, victim, d, where, home, aside in layouts():
+    # From then on no names of others are believed.
+    if not LATE and change in (told, told_and_newer, shadowed_and_told): continue
     before = used()
     sys.path[:0] = [d + "/early", d]
     if LATE: print(bring(victim))
     change(home, where)
     print(change.__name__, kind, again(victim) if LATE else bring(victim), bring(aside))
-    if not LATE: print(again(victim))
     del sys.path[:sys.path.index(d) + 1]
     sys.pycache_prefix = None
     facts[f"{change.__name__}_{kind}"] = used() and used() - before
@@ -204,11 +205,12 @@ def test_what_changes_after_it_was_learnt_is_seen(
     ours = lived(how, late, children, tmp_path)
     facts = json.loads((tmp_path / "facts.json").read_text())
     stock = lived("stock", late, children, tmp_path)
-    assert len(facts) == 3 * 49
+    assert len(facts) == 3 * (49 if late else 46)
     # Everything but what is in another's place, or is imported from elsewhere, is known.
     ignorant = [name for name, number in facts.items() if not number]
     assert len(ignorant) < (3 if late else 30), ignorant
-    assert facts["unchanged_m"] >= 4
+    # Two directories, and two files twice each.
+    assert late or facts["unchanged_m"] == 6
     different = [pair for pair in zip(stock, ours, strict=False) if pair[0] != pair[1]]
     assert not different, different[0]
-    assert len(ours) == len(stock) > 1000
+    assert len(ours) == len(stock) > 800
