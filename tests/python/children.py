@@ -32,7 +32,7 @@ if _how != "stock":
     _freshness, _backend, *_more = _how.split("-")
     fastpath._native._switch("look-ahead-always", _more == ["ahead"])
     fastpath._native._switch("settling", _more != ["learning"])
-    _cache = "auto" if _more == ["learning"] else "off"
+    _cache = "auto" if _more in (["sharing"], ["learning"]) else "off"
     # No assert: some children run with -O.
     if not fastpath.install(freshness=_freshness, backend=_backend, cache=_cache):
         raise SystemExit("install() refused")
@@ -83,7 +83,7 @@ class Children:
         """Run ``python *arguments`` as `how`.
 
         That is ``"stock"`` or ``"<freshness>-<backend>"``, with ``-ahead`` behind it to look ahead,
-        or with ``-learning`` to share, also what has just changed: only then a table is used.
+        ``-sharing`` to use a table, or ``-learning`` to put into it what has just changed as well.
         """
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "FASTPATH"))}
         path = os.pathsep.join([str(self.boot), (env or {}).get("PYTHONPATH", "")]).rstrip(":")
