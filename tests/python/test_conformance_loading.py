@@ -56,6 +56,7 @@ WITHOUT_FACTS = {
     "hashes_of_what_cannot_be_read",
     "sizes_out_of_range",
     "another_implementation",
+    "other_flags",
     "zip_files",
 }
 SHARED = ours("strict", "serial", learner=Learner())
