@@ -257,6 +257,8 @@ picture()
 
 def test_forks_hand_on_and_say_the_same(place: Place) -> None:
     same(place, "-Wignore", "-c", PICTURE + FORKS)
+    # A child that hands on something new takes the rest of the table from its parent.
+    place.known(program=PICTURE + FORKS)
     assert place.known(program=PICTURE + FORKS) > 60
 
 
