@@ -63,7 +63,8 @@ impl Index {
         let learnt = Learnt { dirs, plan, day };
         let mut is_first = false;
         let published = publish(file, |out| {
-            // As it is now: another process may have written since we opened it.
+            // As it is now: another process may have written since we opened it. What is refused is replaced, one
+            // that says it is of a later format included: such tables have other names, so that is damage.
             let old = shared::open(file, Trust::User);
             let old = old.and_then(|bytes| Shared::new(bytes, &share.key, &share.roots)).ok();
             is_first = old.is_none();
@@ -119,15 +120,18 @@ impl Index {
         mut news: Vec<Load>,
         is_settled: &dyn Fn(i128) -> bool,
     ) {
+        let now = now_ns();
         let is_old = |stat: &crate::fact::Stat| is_settled(Generation::of(stat).youngest_ns());
+        // Written once more within a tick of the clock, it would look the same.
+        let is_told_apart = |stat: &crate::fact::Stat| !Generation::of(stat).is_racy(now);
         news.retain(|load| is_old(&load.stat));
         for some in news.chunks(MOST_AT_ONCE) {
             let paths: Vec<&Path> = some.iter().map(|load| &*load.bytecode).collect();
             let contents = self.prober.read(&paths, LARGEST);
             for (load, content) in some.iter().zip(contents) {
-                let Some(content) = content.ok().filter(|content| is_old(&content.stat)) else {
-                    continue;
-                };
+                let is_fit =
+                    |content: &Content| is_old(&content.stat) && is_told_apart(&content.stat);
+                let Some(content) = content.ok().filter(is_fit) else { continue };
                 let Some((dir, file)) = learnt_file(load, content) else { continue };
                 let fresh = || LearntDir { path: dir.clone(), names: None, files: Vec::new() };
                 dirs.entry(dir.clone()).or_insert_with(fresh).files.push(file);
