@@ -166,7 +166,6 @@ FEATURES: dict[str, Callable[[], str | None]] = {
     "strace": lambda: None if shutil.which("strace") else "strace is not installed",
     "pythons": _no_other_pythons,
     "python3.15": _no_python315,
-    "root": lambda: None if os.geteuid() == 0 else "changing owners needs root",
     "unwritable": _no_unwritable,
     "root": lambda: None if os.name == "posix" and os.geteuid() == 0 else "this is not root",
     "uring": lambda: fastpath.backends()["uring"],
