@@ -218,6 +218,14 @@ class Lives(RuleBasedStateMachine):
         assert self.subject.learner is not None
         self.subject.learner.hand_on()
 
+    @precondition(lambda self: self.subject.learner is not None)
+    @rule(e=entry, n=name, form=st.sampled_from(FORMS), there=st.booleans())
+    def change_what_was_handed_on(self, e: str, n: str, form: str, there: bool) -> None:
+        """Before the next process has asked for anything, and behind the mtime."""
+        self.hand_on_and_start_anew(settled=True)
+        self.change_behind_the_mtime(e, n, form, there)
+        self._check(n)
+
     # The questions.
 
     @rule(q=question)

@@ -166,6 +166,16 @@ class Lives(RuleBasedStateMachine):
         assert self.subject.learner is not None
         self.subject.learner.hand_on()
 
+    @precondition(lambda self: self.subject.learner is not None)
+    @rule(n=name, t=st.sampled_from(TEXTS[:2]))
+    def change_what_was_handed_on(self, n: str, t: str) -> None:
+        """The first load may write the pyc, the second reads it; then only its ctime changes."""
+        self.load(n)
+        self.load(n)
+        self.hand_on_and_start_anew()
+        self.rewrite_pyc_behind_the_mtime(n, t)
+        self.load(n)
+
     @rule(one=name, other=name)
     def exchange_pycs(self, one: str, other: str) -> None:
         path = Path(self.loads.cache(f"d/{one}.py"))
