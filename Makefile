@@ -54,7 +54,7 @@ $(DEV): requirements/dev.txt
 
 build: $(INSTALLED) ## Build the wheel (target/wheels) and install it into .venv
 
-$(WHEEL): $(DEV) Cargo.toml Cargo.lock build.rs unwinder.c pyproject.toml $(shell find src python -type f \
+$(WHEEL): $(DEV) Cargo.toml Cargo.lock build.rs pyproject.toml $(shell find src python -type f \
 	  -not -name '*.pyc' -not -name '*.so')
 	rm -f $(WHEELS)/*.whl
 	$(BIN)/maturin build --release --locked --out $(WHEELS) --interpreter $(BIN)/python

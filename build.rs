@@ -3,13 +3,13 @@
 //! A Rust extension depends on `libgcc_s.so.1`, which no CPython loads by itself: finding, mapping and
 //! relocating it is two thirds of what loading ours costs an interpreter's start (257 µs with it, 93 µs
 //! without). rustc names the library outright; a linker script of that name, found first, sends the linker to
-//! `unwinder.c` instead, which says why it is not the static archive of the same code.
+//! `src/unwinder.c` instead, which says why it is not the static archive of the same code.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const SOURCE: &str = "unwinder.c";
+const SOURCE: &str = "src/unwinder.c";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

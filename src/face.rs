@@ -231,9 +231,14 @@ fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
     };
     let switches = Switches::now();
     finder.look_ahead(switches.ahead);
-    if let Some(share) = share::of(py, &options, switches.settling)? {
-        finder.share(share);
-        at_exit::register(hand_on_at_exit);
+    match share::of(py, &options, switches.settling) {
+        Ok(Some(share)) => {
+            finder.share(share);
+            at_exit::register(hand_on_at_exit);
+        }
+        Ok(None) => {}
+        // Who has no cache tag may still have his modules found.
+        Err(reason) => options::debug(py, &format!("nothing is shared: {reason}")),
     }
     if switches.finding {
         finder.put_in_place(py, &natives)?;

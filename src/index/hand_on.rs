@@ -120,15 +120,18 @@ impl Index {
         mut news: Vec<Load>,
         is_settled: &dyn Fn(i128) -> bool,
     ) {
+        let now = now_ns();
         let is_old = |stat: &crate::fact::Stat| is_settled(Generation::of(stat).youngest_ns());
+        // Written once more within a tick of the clock, it would look the same.
+        let is_told_apart = |stat: &crate::fact::Stat| !Generation::of(stat).is_racy(now);
         news.retain(|load| is_old(&load.stat));
         for some in news.chunks(MOST_AT_ONCE) {
             let paths: Vec<&Path> = some.iter().map(|load| &*load.bytecode).collect();
             let contents = self.prober.read(&paths, LARGEST);
             for (load, content) in some.iter().zip(contents) {
-                let Some(content) = content.ok().filter(|content| is_old(&content.stat)) else {
-                    continue;
-                };
+                let is_fit =
+                    |content: &Content| is_old(&content.stat) && is_told_apart(&content.stat);
+                let Some(content) = content.ok().filter(is_fit) else { continue };
                 let Some((dir, file)) = learnt_file(load, content) else { continue };
                 let fresh = || LearntDir { path: dir.clone(), names: None, files: Vec::new() };
                 dirs.entry(dir.clone()).or_insert_with(fresh).files.push(file);

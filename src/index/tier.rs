@@ -136,6 +136,14 @@ impl Proposal {
     }
 }
 
+/// Whether this may be read, as far as that is sure without trying: everybody may, or we may as its owner. A group may have
+/// been ours when it was learnt, and not be now.
+fn is_readable(stat: &Stat) -> bool {
+    const EVERYBODY: u32 = 0o444;
+    const OWNER: u32 = 0o400;
+    stat.mode & EVERYBODY == EVERYBODY || (stat.mode & OWNER != 0 && shared::acts_as(stat.uid))
+}
+
 impl Index {
     /// Shares with other processes what is learnt, as `share` says. Opens nothing yet.
     pub fn share(&mut self, share: Share) {
@@ -181,8 +189,9 @@ impl Index {
         &self,
         dir: &Directory,
         generation: &Generation,
+        stat: &Stat,
     ) -> Option<NameSet> {
-        if self.table.trust() != 1 {
+        if self.table.trust() != 1 || !is_readable(stat) {
             return None;
         }
         let (_, block) = self.block(dir)?;
@@ -221,7 +230,7 @@ impl Index {
 
     /// The bytecode that a table has, if what it lies in has this stat now.
     pub(super) fn proposed(&self, proposal: &Proposal, now: &Stat) -> Option<Content> {
-        let same = Stamp::of(now) == proposal.file.bytecode;
+        let same = Stamp::of(now) == proposal.file.bytecode && is_readable(now);
         let bytes = same.then(|| self.bytes(proposal))??;
         Some(Content { stat: *now, bytes })
     }

@@ -16,6 +16,7 @@ import cases_loading_module
 import cases_loading_pyc
 import cases_loading_source
 import pytest
+from learner import Learner
 from mutants_loading import COPY
 from oracle import differing
 from subjects import AUTO_AHEAD, STOCK, Subject, ours
@@ -40,7 +41,31 @@ for _module in MODULES:
     CASES.update(_module.CASES)
 
 
-@pytest.mark.parametrize("subject", [COPY, *OURS, AUTO_AHEAD], ids=lambda s: s.name)
+# Cases whose files are not where they usually are, that put something into importlib, or load as
+# nobody.
+WITHOUT_FACTS = {
+    "permissions_of_what_is_written",
+    "a_relative_prefix_follows_the_working_directory",
+    "the_other_methods",
+    "a_class_that_looks_its_attributes_up_otherwise",
+    "patched_functions",
+    "patched_functions_that_answer_otherwise",
+    "patched_modules_below",
+    "patched_names_in_importlib",
+    "files_opened_by_somebody",
+    "not_to_be_read",
+    "not_to_be_written",
+    "hashes_of_what_cannot_be_read",
+    "sizes_out_of_range",
+    "another_implementation",
+    "other_flags",
+    "zip_files",
+}
+SHARED = ours("strict", "serial", learner=Learner())
+BEHIND = ours("auto", "auto", learner=Learner(behind=True))
+
+
+@pytest.mark.parametrize("subject", [COPY, *OURS, AUTO_AHEAD, SHARED, BEHIND], ids=lambda s: s.name)
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_stock(name: str, subject: Subject, tmp_path: Path) -> None:
     base = open_to_all(tmp_path)
@@ -51,3 +76,6 @@ def test_same_as_stock(name: str, subject: Subject, tmp_path: Path) -> None:
     assert stock, "a case that sees nothing proves nothing"
     found = list(differing(stock, ours))
     assert not found, "\n".join(found[:20])
+    if subject is SHARED:
+        assert SHARED.learner is not None
+        assert SHARED.learner.used or name in WITHOUT_FACTS

@@ -59,8 +59,10 @@ pub use key::Key;
 pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
 pub use merge::{merge, seal};
 #[cfg(not(unix))]
-pub use nowhere::{open, publish, tidy};
+pub use nowhere::{acts_as, open, publish, tidy};
 pub use open::{Plan, Shared};
+#[cfg(unix)]
+pub use owner::acts_as;
 pub use place::place;
 pub use prune::{Pruned, prune};
 #[cfg(unix)]
