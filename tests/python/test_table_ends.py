@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from oracle import ADDRESS
-from tables import FILES, Ended, Shop
+from tables import FILES, Ended, Shop, settle
 
 from support import need
 
@@ -179,6 +179,7 @@ def test_nothing_new_means_nothing_done(shop: Shop) -> None:
     # While one that has something to say does.
     (shop.tree / "p0" / "later.py").write_text("")
     assert shop.run("import p0.later") == Ended(0, "", "")
+    settle()
     assert shop.run(program + "\nimport p0.later", before=strace) == Ended(0, "", "")
     end = log.read_text().split("/the end")[1]
     for mark in (".table.lock", ".table.new", "rename"):
