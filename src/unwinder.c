@@ -9,6 +9,10 @@
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+/* Whether something has ever panicked in this thread. */
+static __thread int has_raised;
 
 static void *find(void **known, const char *name)
 {
@@ -32,7 +36,33 @@ static void *find(void **known, const char *name)
         return ((result(*) parameters)find(&known, #name)) arguments;                                                  \
     }
 
-FORWARD(int, _Unwind_RaiseException, (void *exception), (exception))
+/* Under names of our own, as there is more to them. */
+#define FORWARD_AS(ours, result, name, parameters, arguments)                                                          \
+    static result ours parameters                                                                                      \
+    {                                                                                                                  \
+        static void *known;                                                                                            \
+        return ((result(*) parameters)find(&known, #name)) arguments;                                                  \
+    }
+
+FORWARD_AS(raise_exception, int, _Unwind_RaiseException, (void *exception), (exception))
+FORWARD_AS(language_data, void *, _Unwind_GetLanguageSpecificData, (void *context), (context))
+
+__attribute__((visibility("hidden"))) int _Unwind_RaiseException(void *exception)
+{
+    has_raised = 1;
+    return raise_exception(exception);
+}
+
+/* What is asked first of every frame of Rust. A thread in which nothing has panicked is one that is being ended. From where Rust has called
+ * what cannot panic, such as most of the C API, that cannot go on, and the process is aborted; from elsewhere it would drop
+ * Python's objects without the lock. So the thread stays where it is, as CPython itself has it from 3.14 on. */
+__attribute__((visibility("hidden"))) void *_Unwind_GetLanguageSpecificData(void *context)
+{
+    while (!has_raised)
+        pause();
+    return language_data(context);
+}
+
 FORWARD(void, _Unwind_Resume, (void *exception), (exception))
 FORWARD(void, _Unwind_DeleteException, (void *exception), (exception))
 FORWARD(int, _Unwind_Backtrace, (void *each, void *argument), (each, argument))
@@ -45,5 +75,4 @@ FORWARD(void, _Unwind_SetGR, (void *context, int index, uintptr_t value), (conte
 FORWARD(uintptr_t, _Unwind_GetIP, (void *context), (context))
 FORWARD(uintptr_t, _Unwind_GetIPInfo, (void *context, int *before), (context, before))
 FORWARD(void, _Unwind_SetIP, (void *context, uintptr_t value), (context, value))
-FORWARD(void *, _Unwind_GetLanguageSpecificData, (void *context), (context))
 FORWARD(uintptr_t, _Unwind_GetRegionStart, (void *context), (context))

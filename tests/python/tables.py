@@ -10,6 +10,7 @@ from __future__ import annotations
 import compileall
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,11 @@ class Ended(NamedTuple):
     err: str
 
 
+def settle() -> None:
+    """Wait: what the clock may not yet tell apart from a later change is never shared."""
+    time.sleep(0.05)
+
+
 class Shop:
     """A tree of packages in `tree`, and tables for whoever imports from it in `cache`."""
 
@@ -77,6 +83,7 @@ class Shop:
             (home / f"{module}.py").write_text(f"VALUE = 'the value of {name}'\n")
         for level in (0, 1):
             assert compileall.compile_dir(self.tree, quiet=2, optimize=level)
+        settle()
 
     def environment(self, how: str = "ours") -> dict[str, str]:
         """The environment that a child is started with."""
@@ -115,8 +122,10 @@ class Shop:
         known = set(self.tables())
         done = self.run("everything()", *flags, env=env)
         assert done == Ended(0, "", "")
-        (table,) = set(self.tables()) - known
-        return table
+        learnt = set(self.tables()) - known
+        youngest = max(path.stat().st_ctime_ns for path in self.tree.rglob("*"))
+        assert len(learnt) == 1, f"{learnt}, {(time.time_ns() - youngest) / 1e6} ms after a change"
+        return learnt.pop()
 
     def tables(self) -> list[Path]:
         """The tables there are."""

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tables import FILES, START, Shop
+from tables import FILES, START, Shop, settle
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="tables are shared on POSIX only")
 
@@ -136,6 +136,7 @@ def _is_whole(shop: Shop, editor: Editor) -> None:
     )
     for flags in ([], ["-O"]):
         for _ in range(3):
+            settle()
             done = shop.run(program, *flags)
             assert (done.status, done.err) == (0, "")
     assert [path.suffix for path in shop.cache.iterdir() if path.suffix == ".new"] == []

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from tables import Ended, Shop
+from tables import Ended, Shop, settle
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="tables are shared on POSIX only")
 
@@ -25,6 +25,7 @@ def shop(tmp_path: Path) -> Shop:
         home.mkdir()
         (home / "__init__.py").write_text(f"VALUE = {str(n) * (LIMIT // 10 // len(str(n)))!r}\n")
         py_compile.compile(str(home / "__init__.py"), doraise=True)
+    settle()
     return shop
 
 
@@ -82,6 +83,7 @@ def test_a_table_that_was_larger_shrinks(shop: Shop) -> None:
     assert _import(shop, range(LARGE)) == LARGE, "it is read all the same"
     (shop.tree / "new.py").write_text("")
     for _ in range(2):
+        settle()
         done = shop.run("import new", env={"FASTPATH_CACHE_LIMIT": "1"})
         assert done == Ended(0, "", "")
     assert _size(shop) <= LIMIT

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tables import FILES, Ended, Shop
+from tables import FILES, Ended, Shop, settle
 
 from support import need, unwritable
 
@@ -36,6 +36,7 @@ def shop(tmp_path: Path) -> Shop:
     more = shop.tree / "more.py"
     more.write_text(f"VALUE = {'x' * 70_000!r}\n")
     py_compile.compile(str(more), doraise=True)
+    settle()
     return shop
 
 
