@@ -10,6 +10,7 @@ Used by the parity suites only.
 
 from __future__ import annotations
 
+import importlib._bootstrap as core_module
 import importlib._bootstrap_external as bootstrap
 import os
 import shutil
@@ -22,8 +23,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 external: Any = bootstrap
+core: Any = core_module
 OWNERS = [external.PathFinder, external.FileFinder, external.SourceLoader]
-OWNERS += [external.FileLoader, external.SourceFileLoader, external]
+OWNERS += [external.FileLoader, external.SourceFileLoader, external._LoaderBasics, external]
+OWNERS += [core, core.ModuleSpec]
 
 Apart = Callable[[], AbstractContextManager[object]]
 
@@ -126,6 +129,7 @@ class Learner:
         from fastpath._native import _hand_on
 
         sys.dont_write_bytecode = True
+        time.sleep(0.03)  # what changes while it is looked at is not handed on
         self._anew("next")
         try:
             ask()
