@@ -72,7 +72,18 @@ fn all_agree(paths: &[PathBuf]) -> Vec<(Backend, Tally)> {
         }
         (backend, prober.tally())
     };
+    wide_agree(&paths, &expected);
     backends_all().map(one).collect()
+}
+
+/// So does every width that measurements choose.
+fn wide_agree(paths: &[&Path], expected: &[Fact]) {
+    for engine in Engine::ALL {
+        for width in [0, 1, 2, 64] {
+            let facts = Prober::with_width(Backend::Only(engine), width).stat(paths);
+            assert!(facts == expected, "{} at width {width}", engine.name());
+        }
+    }
 }
 
 /// All paths of a tally.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import fastpath
 from fastpath import _cache, _doctor, _enable, _entries, _explain, _settings, _status, _tables
-from fastpath._problem import REFUSED, Problem, report
+from fastpath._problem import REFUSED, USAGE, Problem, report
 from fastpath._settings import BACKENDS, FRESHNESS
 
 _CODES = (
@@ -30,6 +30,10 @@ _EPILOGS = {
     "explain": "example: python -m fastpath explain django.db sqlalchemy",
     "doctor": "example: python -m fastpath doctor",
     "cache": "example: python -m fastpath cache info",
+    "bench": (
+        "example: python -m fastpath bench\n"
+        "         python -m fastpath bench --quick --json bench.json /mnt/home"
+    ),
     "cache info": "example: python -m fastpath cache info --json",
     "cache list": "example: python -m fastpath cache list --modules",
     "cache verify": "example: python -m fastpath cache verify --files",
@@ -94,6 +98,13 @@ _DESCRIPTIONS = {
         "and from the others directories that are gone or that no process has used for long. The "
         "day of last use is written down a month later at the latest."
     ),
+    "bench": (
+        "Tell whether threads or io_uring beat one stat after the other, on the mounts that "
+        "matter: those of sys.path, or of each PATH. For names that are there and names that are "
+        "not, 1 to 10,000 at a time: microseconds per path, processor time per path, and one "
+        "sentence for each mount. No engine is timed whose answers differ from serial's. Takes "
+        "less than a minute, and writes nothing to a mount."
+    ),
     "run": (
         "Run one program under fastpath, as `python` would run it, with nothing installed in the "
         "environment. Its child processes are not under fastpath; `enable` is for that. With "
@@ -137,6 +148,7 @@ def parser() -> argparse.ArgumentParser:
     _add_json(explain)
     _add_json(_command(commands, "doctor", "what slows imports here, and what to do about it"))
     _add_cache(_command(commands, "cache", "what processes have learnt for each other"))
+    _add_bench(_command(commands, "bench", "whether threads or io_uring beat serial stat here"))
     _add_run(_command(commands, "run", "one program under fastpath, nothing installed"))
     return top
 
@@ -231,6 +243,40 @@ def _add_table(command: argparse.ArgumentParser) -> None:
 def _days(text: str) -> int:
     number = int(text)
     if number < 0:
+        raise ValueError
+    return number
+
+
+def _add_bench(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "paths", nargs="*", metavar="PATH", help="a directory; else the mounts of sys.path"
+    )
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every number there; - is standard output"
+    )
+    command.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw them there, .svg or .png (matplotlib)"
+    )
+    command.add_argument(
+        "--quick", action="store_true", help="ten seconds: up to 1,000 at a time, four engines"
+    )
+    command.add_argument(
+        "--cold",
+        action="store_true",
+        help="with empty caches, too: drops those of the whole machine again and again (root)",
+    )
+    command.add_argument(
+        "--emulate-latency",
+        type=_milliseconds,
+        metavar="MS",
+        help="show PATH through a filesystem that takes so long for each operation, and measure "
+        "there (root, and slowfs of fastpath's sources)",
+    )
+
+
+def _milliseconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1000:
         raise ValueError
     return number
 
@@ -342,6 +388,28 @@ def _table(place: _tables.Place, options: argparse.Namespace) -> Path:
     return table
 
 
+def _run_bench(options: argparse.Namespace) -> int:
+    from fastpath import _bench, _bench_plot, _bench_text
+
+    if options.plot:
+        _bench_plot.check(options.plot)
+    if options.cold:
+        print("fastpath: --cold drops the caches of the whole machine", file=sys.stderr)
+    asked = _bench.Asked(options.paths, options.quick, options.cold, options.emulate_latency)
+    told = _bench.bench(asked)
+    as_json = json.dumps(told, indent=1) + "\n"
+    is_piped = str(options.json) == "-"
+    print(as_json if is_piped else _bench_text.render(told), end="" if is_piped else "\n")
+    try:
+        if options.json and not is_piped:
+            options.json.write_text(as_json, encoding="utf-8")
+        if options.plot:
+            _bench_plot.draw(told, options.plot)
+    except OSError as error:
+        raise Problem(f"bench: can't write {error.filename}: {error.strerror}", USAGE) from error
+    return 0
+
+
 def _cache_clear(place: _tables.Place, options: argparse.Namespace) -> int:
     return _print_removed(_cache.clear(place, dry_run=options.dry_run), options)
 
@@ -373,4 +441,5 @@ _HANDLERS = {
     "explain": _run_explain,
     "doctor": _run_doctor,
     "cache": _run_cache,
+    "bench": _run_bench,
 }

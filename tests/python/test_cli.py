@@ -8,7 +8,7 @@ import pytest
 import fastpath
 from support import Venv, run_python
 
-COMMANDS = ["enable", "disable", "status", "explain", "doctor", "cache", "run"]
+COMMANDS = ["enable", "disable", "status", "explain", "doctor", "cache", "bench", "run"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
