@@ -140,7 +140,7 @@ def _measure(asked: Asked, places: list[_Place]) -> Iterator[MountTold]:
     plans = [_cells(asked, sizes, names) for names in collected]
     progress = Progress(sum(map(len, plans)), sys.stderr)
     bench = Bench(
-        seconds=_QUICK_SECONDS if asked.quick else _SECONDS,
+        seconds=(_QUICK_SECONDS if asked.quick else _SECONDS) * (2 if asked.cold else 1),
         cells=sum(map(len, plans)),
         variants=variants(fastpath.backends(), quick=asked.quick),
         rounds=7 if asked.quick else 15,

@@ -130,13 +130,19 @@ def _said(state: str, compared: list[BreakEven]) -> str:
     starts = [row["batch"] for found in families.values() for row in found]
     first = min((start for start in starts if start is not None), default=None)
     if first is None:
-        whole = "serial wins at every size"
+        quicker = any(_is_quicker(row) for found in families.values() for row in found)
+        whole = f"serial wins at {'most sizes' if quicker else 'every size'}"
     elif first <= 2:
         whole = "serial wins for single paths only"
     else:
         whole = f"serial wins up to about {first - 1:,} paths"
     parts = [whole, *(_family(name, found) for name, found in families.items())]
     return f"{state}: {'; '.join(parts)}"
+
+
+def _is_quicker(row: BreakEven) -> bool:
+    """Whether it beats serial where it is best, if nowhere else."""
+    return row["speed"] * _BEATS >= 1
 
 
 def _family(name: str, found: list[BreakEven]) -> str:
@@ -148,6 +154,8 @@ def _family(name: str, found: list[BreakEven]) -> str:
     if winners:
         at = f"at {best['at']:,} ({best['label']})"
         return f"{name} {verb} {best['speed']:.1f} x as fast {at}{cpu}"
+    if _is_quicker(best):
+        return f"{name} {verb} {best['speed']:.1f} x as fast at {best['at']:,} only,{cpu}"
     takes = "take" if name == "threads" else "takes"
     return (
         f"{name} {takes} {1 / best['speed']:.1f} x its time at best, at {best['at']:,} "

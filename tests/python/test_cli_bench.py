@@ -100,11 +100,14 @@ def test_an_empty_directory_has_itself_to_be_hit(tmp_path: Path) -> None:
     assert _bench_names.collect([str(tmp_path)], 3).hits == [str(tmp_path)]
 
 
-def test_names_stay_on_the_mount() -> None:
-    need("procfs") if not Path("/proc/self").exists() else None
-    names = _bench_names.collect(["/"], 100_000)
-    device = Path("/").stat().st_dev
-    assert {Path(parent).stat().st_dev for parent in map(os.path.dirname, names.hits)} == {device}
+def test_names_stay_on_the_mount(tree: Path) -> None:
+    other = Path("/proc/self")
+    if not other.exists():
+        pytest.skip("skipped: no other mount is known here")
+    assert all(
+        hit.startswith(str(tree)) for hit in _bench_names.collect([str(tree), str(other)], 99).hits
+    )
+    assert _bench_names.collect([str(other)], 9).hits[0].startswith(str(other))
 
 
 # ---- measuring ---------------------------------------------------------------------------------
@@ -172,11 +175,18 @@ def test_refused_engines_are_left_out() -> None:
 def rows(label: str, *us: float, state: str = "hot") -> list[Measured]:
     """An engine's times for 1, 10, 100, ... at a time, hits and misses alike; twice that of CPU."""
     return [
-        {
-            **{"state": state, "kind": kind, "batch": 10**power, "label": label},
-            **{"engine": label.partition("-")[0], "width": None},
-            **{"us": time, "cpu_us": 2 * time, "rounds": 3, "by_ring": 0},
-        }  # type: ignore[typeddict-item]
+        Measured(
+            state=state,
+            kind=kind,
+            batch=10**power,
+            label=label,
+            engine=label.partition("-")[0],
+            width=None,
+            us=time,
+            cpu_us=2 * time,
+            rounds=3,
+            by_ring=0,
+        )
         for kind in ("hits", "misses")
         for power, time in enumerate(us)
     ]
@@ -197,8 +207,8 @@ def test_where_serial_always_wins() -> None:
     assert told["threads"]["latency_us"] == 2
     assert _bench_verdict.sentence(measured, None) == (
         "hot: serial wins at every size; threads take 2.0 x its time at best, at 100 (threads), "
-        "and would pay where a question takes more than about 2.0 us; io_uring takes 1.0 x its time at "
-        "best, at 100 (uring), and would pay where a question takes more than about 1.0 us"
+        "and would pay where a question takes more than about 2.0 us; io_uring takes 1.0 x its "
+        "time at best, at 100 (uring), and would pay where a question takes more than about 1.0 us"
     )
 
 
@@ -217,6 +227,9 @@ def test_where_an_engine_begins_to_win() -> None:
 def test_one_size_in_between_is_no_break_even() -> None:
     measured = [*rows("serial", 1, 1, 1), *rows("threads", 1, 0.5, 2)]
     assert _bench_verdict.break_even(measured)[0]["batch"] is None
+    assert _bench_verdict.sentence(measured, None) == (
+        "hot: serial wins at most sizes; threads are 2.0 x as fast at 10 only, for 0.5 x the CPU"
+    )
 
 
 def test_where_serial_never_wins() -> None:
@@ -330,6 +343,9 @@ def test_bad_arguments_are_one_clear_line(shared_venv: Venv, tree: Path) -> None
     assert refused(shared_venv, 2, file) == f"{said}{file} is not a directory\n"
     assert refused(shared_venv, 2, "--plot", "x.pdf", tree) == (
         f"{said}--plot draws .svg or .png, not x.pdf\n"
+    )
+    assert refused(shared_venv, 2, "--json", gone / "x", tree) == (
+        f"{said}can't write {gone / 'x'}: no such directory\n"
     )
     assert "invalid" in refused(shared_venv, 2, "--emulate-latency", "-1", tree)
     # A virtual environment of the tests has no matplotlib.
