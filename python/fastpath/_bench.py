@@ -127,8 +127,9 @@ def _places(asked: Asked, stack: ExitStack) -> list[_Place]:
         return [_Place(_mounts.mount_of(path, known), [path]) for path in given]
     by_device: dict[int, list[str]] = {}
     for entry in _entries.own_path():
-        if isinstance(entry, str) and Path(entry).is_dir():
-            by_device.setdefault(Path(entry).stat().st_dev, []).append(entry)
+        directory = Path(entry) if isinstance(entry, str) else None  # '' is the working directory
+        if directory and directory.is_dir():
+            by_device.setdefault(directory.stat().st_dev, []).append(str(directory))
     if not by_device:
         raise Problem("bench: no entry of sys.path is a directory: name one")
     return [_Place(_mounts.mount_of(found[0], known), found) for found in by_device.values()]

@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -399,7 +400,10 @@ def _run_bench(options: argparse.Namespace) -> int:
     if options.cold:
         print("fastpath: --cold drops the caches of the whole machine", file=sys.stderr)
     asked = _bench.Asked(options.paths, options.quick, options.cold, options.emulate_latency)
-    told = _bench.bench(asked)
+    try:
+        told = _bench.bench(asked)
+    except KeyboardInterrupt:  # a minute is long enough to change one's mind
+        raise Problem("bench: interrupted", 128 + signal.SIGINT) from None
     as_json = json.dumps(told, indent=1) + "\n"
     is_piped = str(options.json) == "-"
     print(as_json if is_piped else _bench_text.render(told), end="" if is_piped else "\n")

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 import fastpath
-from fastpath import _bench, _bench_clock, _bench_names, _bench_plot, _bench_slow, _bench_verdict
+from fastpath import (
+    _bench,
+    _bench_clock,
+    _bench_names,
+    _bench_plot,
+    _bench_slow,
+    _bench_verdict,
+    _cli,
+)
 from fastpath._bench_clock import Cell, Measured, Variant
 from fastpath._bench_progress import Progress
 from fastpath._native import _probe_timed
@@ -356,6 +364,17 @@ def test_bad_arguments_are_one_clear_line(shared_venv: Venv, tree: Path) -> None
     assert refused(shared_venv, 1, "--emulate-latency", "1", tree, env=nowhere).startswith(
         f"{said}--emulate-latency needs slowfs of fastpath's sources, in FASTPATH_TESTBED or on "
     )
+
+
+def test_interrupted_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tree: Path
+) -> None:
+    def interrupted(asked: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_bench, "bench", interrupted)
+    assert _cli.main(["bench", str(tree)]) == 130
+    assert capsys.readouterr().err == "fastpath: error: bench: interrupted\n"
 
 
 def test_what_needs_root_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
