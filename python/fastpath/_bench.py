@@ -82,6 +82,7 @@ def bench(asked: Asked) -> Told:
     start, load = time.monotonic(), _load()
     if asked.cold:
         _bench_slow.check_cold()
+        print("fastpath: --cold drops the caches of the whole machine", file=sys.stderr)
     with ExitStack() as stack:
         places = _places(asked, stack)
         mounts = list(_measure(asked, places))

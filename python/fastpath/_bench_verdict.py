@@ -114,14 +114,17 @@ def _first(serial: dict[int, _Cost], own: dict[int, _Cost]) -> int | None:
 def sentence(measured: list[Measured], refused: str | None) -> str:
     """Say who wins, from where on and by how much; ``refused`` is why there is no io_uring."""
     compared = break_even(measured)
-    states = list(dict.fromkeys(row["state"] for row in compared))
-    said = [_said(state, [row for row in compared if row["state"] == state]) for state in states]
+    said = []
+    for state in dict.fromkeys(row["state"] for row in compared):
+        fewest = min(row["batch"] for row in measured if row["state"] == state)
+        said.append(_said(state, [row for row in compared if row["state"] == state], fewest))
     if refused:
         said.append(f"io_uring is refused here ({refused})")
     return "; ".join(said)
 
 
-def _said(state: str, compared: list[BreakEven]) -> str:
+def _said(state: str, compared: list[BreakEven], fewest: int) -> str:
+    """About one state, in which so few paths at a time were measured."""
     families = {
         name: found
         for family, name in _NAMES.items()
@@ -132,6 +135,8 @@ def _said(state: str, compared: list[BreakEven]) -> str:
     if first is None:
         quicker = any(_is_quicker(row) for found in families.values() for row in found)
         whole = f"serial wins at {'most sizes' if quicker else 'every size'}"
+    elif first == fewest:
+        whole = f"serial wins at no size from {fewest:,} on"
     elif first <= 2:
         whole = "serial wins for single paths only"
     else:

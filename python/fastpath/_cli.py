@@ -397,8 +397,6 @@ def _run_bench(options: argparse.Namespace) -> int:
     for file in filter(None, (options.json, options.plot)):
         if not file.absolute().parent.is_dir():  # better told now than after a minute
             raise Problem(f"bench: can't write {file}: no such directory", USAGE)
-    if options.cold:
-        print("fastpath: --cold drops the caches of the whole machine", file=sys.stderr)
     asked = _bench.Asked(options.paths, options.quick, options.cold, options.emulate_latency)
     try:
         told = _bench.bench(asked)

@@ -248,6 +248,13 @@ def test_where_serial_never_wins() -> None:
     )
 
 
+def test_where_the_smallest_batch_measured_is_won() -> None:
+    measured = [row for row in [*rows("serial", 9, 9), *rows("threads", 9, 3)] if row["batch"] > 1]
+    assert _bench_verdict.sentence(measured, None).startswith(
+        "hot: serial wins at no size from 10 on; threads are 3.0 x as fast at 10 (threads)"
+    )
+
+
 def test_hot_and_cold_are_two_sentences() -> None:
     measured = [
         *rows("serial", 1, 1),
