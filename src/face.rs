@@ -13,6 +13,7 @@ mod share;
 mod switches;
 mod table_learn;
 mod tables;
+mod timed;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -463,6 +464,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("_seal_facts", wrap_pyfunction!(seal::_seal_facts, module)?)?;
     module.setattr("_switch", wrap_pyfunction!(switches::_switch, module)?)?;
     module.setattr("_tables", wrap_pyfunction!(tables::_tables, module)?)?;
+    module.setattr("_probe_timed", wrap_pyfunction!(timed::_probe_timed, module)?)?;
     module.setattr("stats", wrap_pyfunction!(counters::stats, module)?)?;
     module.setattr("probe", wrap_pyfunction!(probe_paths, module)?)?;
     module.setattr("backends", wrap_pyfunction!(backends, module)?)?;

@@ -304,6 +304,36 @@ def _switch(part: str, on: bool) -> None:
     """Switch a part on or off for the next ``install``; for benches and tests."""
 
 @type_check_only
+class Timed(TypedDict):
+    """What batches of stats took, and what was answered."""
+
+    digest: int
+    """The same for the same answers in the same order, the time of last access left out."""
+    present: int
+    """How many of the paths are there."""
+    by_ring: int
+    """How many answers came through io_uring."""
+    wall_ns: int
+    """Nanoseconds for all questions together."""
+    cpu_ns: int | None
+    """Of processor time: all threads of this process, and the kernel's workers for its rings."""
+
+def _probe_timed(
+    paths: Iterable[str | bytes | os.PathLike[str] | os.PathLike[bytes]],
+    backend: _Backend,
+    width: int | None = None,
+    *,
+    batch: int,
+    repeat: int = 1,
+) -> Timed:
+    """Ask about all paths, ``batch`` at a time, ``repeat`` times over; for ``bench``.
+
+    ``width`` is that of every batch, whatever the latency: with ``"threads"``, so many threads,
+    the calling one among them; with ``"uring"``, so many kernel workers at the most, or, for 0,
+    as many as the kernel itself allows.
+    """
+
+@type_check_only
 class _Tables(Protocol):
     """What looks into shared tables, whoever they are for."""
 

@@ -9,7 +9,7 @@ import fastpath
 from support import Venv, run_python
 
 COMMANDS = ["enable", "disable", "status", "explain", "doctor", "cache", "seal", "unseal"]
-COMMANDS += ["run"]
+COMMANDS += ["bench", "run"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
