@@ -75,6 +75,19 @@ fn all_agree(paths: &[PathBuf]) -> Vec<(Backend, Tally)> {
     backends_all().map(one).collect()
 }
 
+/// Every width that a measurement may choose gives the oracle's facts, too.
+fn wide_agree(paths: &[PathBuf]) {
+    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    let expected: Vec<Fact> = paths.iter().map(|path| oracle(path)).collect();
+    for backend in backends_all() {
+        for width in [0, 1, 2, 64] {
+            let prober = Prober::with_width(backend, width);
+            assert!(prober.stat(&paths) == expected, "{} at width {width}", backend.name());
+            assert_eq!(asked(&prober.tally()), paths.len() as u64, "{}", backend.name());
+        }
+    }
+}
+
 /// All paths of a tally.
 fn asked(tally: &Tally) -> u64 {
     tally.serial + tally.threads + tally.uring
@@ -105,6 +118,9 @@ fn batches_of_every_size() {
     let dir = TempDir::new().unwrap();
     for path in names(dir.path(), 1000).iter().step_by(3) {
         std::fs::write(path, "x".repeat(path.as_os_str().len())).unwrap();
+    }
+    for size in [0, 1, 2, 3, 100, 1000] {
+        wide_agree(&names(dir.path(), size));
     }
     for size in [2, 10, 255, 256, 257, 1000, 100_000] {
         for (backend, tally) in all_agree(&names(dir.path(), size)) {

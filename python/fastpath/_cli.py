@@ -10,12 +10,23 @@ import argparse
 import io
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 import fastpath
-from fastpath import _cache, _doctor, _enable, _entries, _explain, _settings, _status, _tables
-from fastpath._problem import REFUSED, Problem, report
+from fastpath import (
+    _cache,
+    _doctor,
+    _enable,
+    _entries,
+    _explain,
+    _seal,
+    _settings,
+    _status,
+    _tables,
+)
+from fastpath._problem import REFUSED, USAGE, Problem, report
 from fastpath._settings import BACKENDS, FRESHNESS
 
 _CODES = (
@@ -30,11 +41,21 @@ _EPILOGS = {
     "explain": "example: python -m fastpath explain django.db sqlalchemy",
     "doctor": "example: python -m fastpath doctor",
     "cache": "example: python -m fastpath cache info",
+    "bench": (
+        "example: python -m fastpath bench\n"
+        "         python -m fastpath bench --quick --json bench.json /mnt/home"
+    ),
     "cache info": "example: python -m fastpath cache info --json",
     "cache list": "example: python -m fastpath cache list --modules",
     "cache verify": "example: python -m fastpath cache verify --files",
     "cache clear": "example: python -m fastpath cache clear --dry-run",
     "cache gc": "example: python -m fastpath cache gc --days 30",
+    "seal": (
+        "example: python -m fastpath seal\n"
+        "         python -m fastpath seal --for 'python app.py --check'\n"
+        "         python -m fastpath seal --verify"
+    ),
+    "unseal": "example: python -m fastpath unseal",
     "trace": (
         "example: python -m fastpath trace -- python -c 'import json'\n"
         "         python -m fastpath trace --compare --html page.html -- python manage.py check\n\n"
@@ -101,6 +122,24 @@ _DESCRIPTIONS = {
         "and from the others directories that are gone or that no process has used for long. The "
         "day of last use is written down a month later at the latest."
     ),
+    "seal": (
+        "Write fastpath.seal into sys.prefix: the names and the bytecode of every module that "
+        "can be imported from this environment. Interpreters of it that run under fastpath then "
+        "import from there without asking the filesystem, wherever the environment is copied "
+        "to. They trust it: what is edited, installed or removed below sys.prefix is not seen "
+        "until `unseal`, another `seal`, or importlib.invalidate_caches(). The standard library "
+        "of another prefix is in it too, but compared with the filesystem, unless --base says "
+        "that it changes no more either. A seal is used by its maker, and by everybody if root "
+        "has made it. What not everybody may read stays out of it."
+    ),
+    "unseal": "Remove fastpath.seal. Interpreters started from now on ask the filesystem again.",
+    "bench": (
+        "Tell whether threads or io_uring beat one stat after the other, on the mounts that "
+        "matter: those of sys.path, or of each PATH. For names that are there and names that are "
+        "not, 1 to 10,000 at a time: microseconds per path, processor time per path, and one "
+        "sentence for each mount. No engine is timed whose answers differ from serial's. Takes "
+        "less than a minute, and writes nothing to a mount."
+    ),
     "trace": (
         "Run a command under strace, children and threads too, and tell at its end, on standard "
         "error, what it asked of the filesystem: by kind of call, by phase of the start, by "
@@ -165,6 +204,9 @@ def parser() -> argparse.ArgumentParser:
     _add_json(explain)
     _add_json(_command(commands, "doctor", "what slows imports here, and what to do about it"))
     _add_cache(_command(commands, "cache", "what processes have learnt for each other"))
+    _add_seal(_command(commands, "seal", "let imports trust what the environment holds now"))
+    _add_json(_command(commands, "unseal", "remove what seal wrote"))
+    _add_bench(_command(commands, "bench", "whether threads or io_uring beat serial stat here"))
     _add_trace(_command(commands, "trace", "what a command asks of the filesystem, by strace"))
     _add_run(_command(commands, "run", "one program under fastpath, nothing installed"))
     return top
@@ -260,6 +302,72 @@ def _add_table(command: argparse.ArgumentParser) -> None:
 def _days(text: str) -> int:
     number = int(text)
     if number < 0:
+        raise ValueError
+    return number
+
+
+def _add_seal(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="directories to seal, with all packages below; default: those of sys.path",
+    )
+    command.add_argument(
+        "--for",
+        dest="program",
+        metavar="COMMAND",
+        help="run this command once, without a shell, and seal what its interpreters import, "
+        "in that order",
+    )
+    command.add_argument(
+        "--base",
+        action="store_true",
+        help="trust the standard library and what else lies below sys.base_prefix too",
+    )
+    command.add_argument(
+        "--break-system-packages",
+        action="store_true",
+        help="seal an environment that the operating system manages (PEP 668), and so may change",
+    )
+    command.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare the seal with the environment and list what differs; change nothing",
+    )
+    _add_json(command)
+
+
+def _add_bench(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "paths", nargs="*", metavar="PATH", help="a directory; else the mounts of sys.path"
+    )
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every number there; - is standard output"
+    )
+    command.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw them there, .svg or .png (matplotlib)"
+    )
+    command.add_argument(
+        "--quick", action="store_true", help="ten seconds: up to 1,000 at a time, four engines"
+    )
+    command.add_argument(
+        "--cold",
+        action="store_true",
+        help="with empty caches, too: drops those of the whole machine again and again (root)",
+    )
+    command.add_argument(
+        "--emulate-latency",
+        type=_milliseconds,
+        metavar="MS",
+        help="show PATH through a filesystem that takes so long for each operation, and measure "
+        "there (root, and slowfs of fastpath's sources)",
+    )
+
+
+def _milliseconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1000:
         raise ValueError
     return number
 
@@ -388,6 +496,32 @@ def _table(place: _tables.Place, options: argparse.Namespace) -> Path:
     return table
 
 
+def _run_bench(options: argparse.Namespace) -> int:
+    from fastpath import _bench, _bench_plot, _bench_text
+
+    if options.plot:
+        _bench_plot.check(options.plot)
+    for file in filter(None, (options.json, options.plot)):
+        if not file.absolute().parent.is_dir():  # better told now than after a minute
+            raise Problem(f"bench: can't write {file}: no such directory", USAGE)
+    asked = _bench.Asked(options.paths, options.quick, options.cold, options.emulate_latency)
+    try:
+        told = _bench.bench(asked)
+    except KeyboardInterrupt:  # a minute is long enough to change one's mind
+        raise Problem("bench: interrupted", 128 + signal.SIGINT) from None
+    as_json = json.dumps(told, indent=1) + "\n"
+    is_piped = str(options.json) == "-"
+    print(as_json if is_piped else _bench_text.render(told), end="" if is_piped else "\n")
+    try:
+        if options.json and not is_piped:
+            options.json.write_text(as_json, encoding="utf-8")
+        if options.plot:
+            _bench_plot.draw(told, options.plot)
+    except OSError as error:
+        raise Problem(f"bench: can't write {error.filename}: {error.strerror}", USAGE) from error
+    return 0
+
+
 def _cache_clear(place: _tables.Place, options: argparse.Namespace) -> int:
     return _print_removed(_cache.clear(place, dry_run=options.dry_run), options)
 
@@ -403,6 +537,32 @@ def _print_removed(changes: list[_cache.Change], options: argparse.Namespace) ->
     else:
         print(_cache.render_changes(changes, dry_run=options.dry_run))
     return REFUSED if any(change["change"] == "busy" for change in changes) else 0
+
+
+def _run_seal(options: argparse.Namespace) -> int:
+    if options.verify:
+        if options.paths or options.program is not None or options.base:
+            raise Problem("seal: --verify goes with no PATH, --for or --base (see --help)", USAGE)
+        verified = _seal.verify()
+        print(json.dumps(verified) if options.json else _seal.render_verified(verified))
+        return REFUSED if verified["differences"] else 0
+    sealed = _seal.seal(
+        options.paths,
+        options.program,
+        base=options.base,
+        break_system_packages=options.break_system_packages,
+    )
+    print(json.dumps(sealed) if options.json else _seal.render(sealed))
+    return 0
+
+
+def _run_unseal(options: argparse.Namespace) -> int:
+    removed = _seal.unseal()
+    if options.json:
+        print(json.dumps({"path": str(_seal.path()), "removed": removed}))
+    else:
+        print(f"{_seal.path()}: {'removed' if removed else 'there is none'}")
+    return 0
 
 
 def _run_trace(options: argparse.Namespace) -> int:
@@ -427,5 +587,8 @@ _HANDLERS = {
     "explain": _run_explain,
     "doctor": _run_doctor,
     "cache": _run_cache,
+    "seal": _run_seal,
+    "unseal": _run_unseal,
+    "bench": _run_bench,
     "trace": _run_trace,
 }

@@ -11,7 +11,7 @@ USAGE = 2  # the arguments or the environment are not valid
 
 
 class Problem(Exception):
-    """An expected failure; ``code`` is the process's exit code: 1, 2, or as env(1) has it."""
+    """An expected failure; ``code`` is the process's exit code."""
 
     def __init__(self, message: str, code: int = REFUSED) -> None:
         """Keep the line to print and the exit code."""

@@ -1,5 +1,15 @@
 //! The system's own means where it has none: the twin of `linux/`, with the same functions.
 
+/// Processor time.
+pub(super) mod cpu {
+    use std::time::Duration;
+
+    /// Not known.
+    pub(in super::super) fn used() -> Option<Duration> {
+        None
+    }
+}
+
 /// Threads that slept.
 pub(super) mod naps {
     /// Not known: every slow call counts as one that slept.
@@ -21,7 +31,12 @@ pub(super) mod uring {
     }
 
     /// Answers nothing.
-    pub(in super::super) fn stat(_paths: &[&Path], _facts: &mut [Option<Fact>]) {}
+    pub(in super::super) fn stat(
+        _paths: &[&Path],
+        _workers: Option<usize>,
+        _facts: &mut [Option<Fact>],
+    ) {
+    }
 
     /// Reads nothing.
     pub(in super::super) fn read(

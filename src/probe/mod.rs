@@ -9,6 +9,7 @@
 
 mod content;
 mod crew;
+mod fixed;
 mod list;
 mod memory;
 mod pace;
@@ -116,6 +117,13 @@ pub fn backends() -> Vec<(&'static str, Option<String>)> {
     Engine::ALL.into_iter().map(|e| (e.name(), availability(e).err())).collect()
 }
 
+/// The processor time of all threads of this process so far, the kernel's workers for its rings among them;
+/// none where the system does not tell.
+#[must_use]
+pub fn cpu_used() -> Option<Duration> {
+    system::cpu::used()
+}
+
 /// How many questions went out, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -148,6 +156,7 @@ struct Counters {
 #[derive(Debug, Default)]
 pub struct Prober {
     backend: Backend,
+    width: Option<usize>,
     memory: Memory,
     counters: Counters,
 }
@@ -157,6 +166,14 @@ impl Prober {
     #[must_use]
     pub fn new(backend: Backend) -> Self {
         Self { backend, ..Self::default() }
+    }
+
+    /// A prober whose every batch of stats has this width, whatever the latency: for measurements. With `threads`, so many
+    /// threads at once, the calling one among them; with `uring`, so many kernel workers at the
+    /// most, or, for 0, as many as the kernel itself allows. The others have no width.
+    #[must_use]
+    pub fn with_width(backend: Backend, width: usize) -> Self {
+        Self { backend, width: Some(width), ..Self::default() }
     }
 
     /// What was asked so far, by this prober.
@@ -195,7 +212,13 @@ impl Prober {
         }
         match self.backend {
             Backend::Auto => self.stat_by_crew(paths, crew::Opening::Alone),
-            Backend::Only(Engine::Threads) => self.stat_by_crew(paths, crew::Opening::Many),
+            Backend::Only(Engine::Threads) => match self.width {
+                Some(width) => {
+                    self.counters.threads.fetch_add(paths.len() as u64, Relaxed);
+                    fixed::stat(paths, width)
+                }
+                None => self.stat_by_crew(paths, crew::Opening::Many),
+            },
             Backend::Only(Engine::Uring) => self.stat_by_ring(paths),
             Backend::Only(Engine::Serial) => {
                 self.counters.serial.fetch_add(paths.len() as u64, Relaxed);
@@ -279,7 +302,7 @@ impl Prober {
     /// What the ring leaves unanswered is asked as `auto` would.
     fn stat_by_ring(&self, paths: &[&Path]) -> Vec<Fact> {
         let mut facts = vec![None; paths.len()];
-        system::uring::stat(paths, &mut facts);
+        system::uring::stat(paths, self.width, &mut facts);
         let answered = facts.iter().flatten().count();
         self.counters.uring.fetch_add(answered as u64, Relaxed);
         complete(paths, facts, |left| self.stat_by_crew(left, crew::Opening::Alone))

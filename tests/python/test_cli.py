@@ -8,7 +8,8 @@ import pytest
 import fastpath
 from support import Venv, run_python
 
-COMMANDS = ["enable", "disable", "status", "explain", "doctor", "cache", "trace", "run"]
+COMMANDS = ["enable", "disable", "status", "explain", "doctor", "cache", "seal", "unseal"]
+COMMANDS += ["bench", "trace", "run"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -50,9 +50,10 @@ pub(in super::super) fn availability() -> Result<(), String> {
     verdict().map_err(explain)
 }
 
-/// Answers as many paths as it can. The rest, perhaps all of them, stay `None`.
-pub(in super::super) fn stat(paths: &[&Path], facts: &mut [Option<Fact>]) {
-    run(Lookup::new, paths, facts);
+/// Answers as many paths as it can, with so many kernel workers at the most (0: as many as the kernel
+/// itself allows; none: as many as are good for anything). The rest, perhaps all of them, stay `None`.
+pub(in super::super) fn stat(paths: &[&Path], workers: Option<usize>, facts: &mut [Option<Fact>]) {
+    run(Lookup::new, paths, workers.unwrap_or(WORKERS), facts);
 }
 
 /// Reads as many files as it can, of `limit` bytes at the most. The rest, perhaps all of them, stay
@@ -62,12 +63,16 @@ pub(in super::super) fn read(
     limit: u64,
     contents: &mut [Option<Result<Content, i32>>],
 ) {
-    run(|| Reading::new(limit), paths, contents);
+    run(|| Reading::new(limit), paths, WORKERS, contents);
 }
 
 /// Runs an errand for every path, on a thread that ends with the batch.
-fn run<E>(errand: impl Fn() -> E + Send, paths: &[&Path], answers: &mut [Option<E::Answer>])
-where
+fn run<E>(
+    errand: impl Fn() -> E + Send,
+    paths: &[&Path],
+    workers: usize,
+    answers: &mut [Option<E::Answer>],
+) where
     E: Errand + Send,
     E::Answer: Send,
 {
@@ -77,7 +82,7 @@ where
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("fastpath-ring".into()).stack_size(STACK);
         let work = || {
-            let (outcome, broken) = match open(paths.len(), E::HOLDS) {
+            let (outcome, broken) = match open(paths.len(), workers, E::HOLDS) {
                 Ok(ring) => Batch::new(ring, errand, paths, answers).run(),
                 Err(e) => (Err(e), None),
             };
@@ -148,11 +153,11 @@ fn explain(errno: i32) -> String {
 }
 
 /// A ring for a batch of this size, with as many of the flags we like as the kernel takes, and
-/// with its limit of workers raised.
+/// with its limit of workers set, unless that is 0.
 ///
 /// What workers answer comes all at once when it is asked for (`DEFER_TASKRUN`), but where an answer may
 /// be something to `hold`: that has to reach us even when the kernel can no longer be asked.
-fn open(paths: usize, hold: bool) -> io::Result<IoUring> {
+fn open(paths: usize, workers: usize, hold: bool) -> io::Result<IoUring> {
     let entries = paths.min(DEPTH).next_power_of_two() as u32;
     let mut builder = IoUring::builder();
     builder.setup_single_issuer();
@@ -160,8 +165,8 @@ fn open(paths: usize, hold: bool) -> io::Result<IoUring> {
         builder.setup_defer_taskrun();
     }
     let ring = builder.build(entries).or_else(|e| retry_plain(e, entries))?;
-    // Refused before 5.15: then the kernel's own limit holds.
-    let _ = ring.submitter().register_iowq_max_workers(&mut [paths.min(WORKERS) as u32, 0]);
+    // Refused before 5.15: then the kernel's own limit holds, as it does with 0.
+    let _ = ring.submitter().register_iowq_max_workers(&mut [paths.min(workers) as u32, 0]);
     Ok(ring)
 }
 
