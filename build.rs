@@ -1,4 +1,4 @@
-//! Links the unwinder in statically, where that is possible.
+//! Links the unwinder in statically, where that is possible; and, for a bench alone, C of ours.
 //!
 //! A Rust extension depends on `libgcc_s.so.1`, which no CPython loads by itself: finding, mapping and
 //! relocating it is two thirds of what loading ours costs an interpreter's start (257 µs with it, 93 µs
@@ -11,6 +11,8 @@ use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "cshim")]
+    compile_the_shim();
     let target = env::var("TARGET").unwrap_or_default();
     // Cross-compiling, the archive of the build machine would be the wrong one.
     if !target.ends_with("linux-gnu") || env::var("HOST").is_ok_and(|host| host != target) {
@@ -22,6 +24,14 @@ fn main() {
             println!("cargo::rustc-link-search=native={}", out.display());
         }
     }
+}
+
+/// Compiles cshim/ without its `main`, for benches/cshim.rs to link.
+#[cfg(feature = "cshim")]
+fn compile_the_shim() {
+    println!("cargo::rerun-if-changed=cshim");
+    let files = ["plain", "threads", "uring", "watch"].map(|name| format!("cshim/{name}.c"));
+    cc::Build::new().files(files).std("c11").warnings_into_errors(true).compile("fastpath_cshim");
 }
 
 /// Whether the C compiler has `libgcc_eh.a`; where it has not, it repeats the bare name.
