@@ -218,9 +218,16 @@ fn ratios(tree: &Tree, rounds: usize) {
     each(tree, |what, engine, prober, batch, paths| {
         let repeat = SAMPLE.div_ceil(paths.len()).min(300);
         let mut pairs = Vec::with_capacity(rounds);
-        for _ in 0..rounds {
-            let c = time(repeat, || batch.ask(engine));
-            let rust = time(repeat, || prober.stat(paths));
+        for round in 0..rounds {
+            let mut c = || time(repeat, || batch.ask(engine));
+            let rust = || time(repeat, || prober.stat(paths));
+            let (c, rust) = match round % 2 {
+                0 => (c(), rust()),
+                _ => {
+                    let rust = rust();
+                    (c(), rust)
+                }
+            };
             pairs.push((c, rust / c));
         }
         let (c, ratio) = (median(&pairs, |pair| pair.0), median(&pairs, |pair| pair.1));

@@ -1,8 +1,9 @@
 /* Stats and opens as requests to io_uring, by the raw system calls (why: uring_abi.h).
  *
  * A ring is filled as far as it goes, and filled again when half of what is under way is answered, so
- * that the kernel's workers never run dry. What the ring cannot do, and what it does not know, is
- * done plainly. Neither SQPOLL nor registered buffers or files. */
+ * that the kernel's workers never run dry. What it opens it also closes: where files lie far away, closing
+ * is a wait of its own. What the ring cannot do is done plainly meanwhile, and what it does not know
+ * at the end. Neither SQPOLL nor registered buffers or files. */
 
 #define _GNU_SOURCE
 #include "replay.h"
@@ -27,9 +28,11 @@ enum { PATIENCE = 100 };
 /* No errno: there is no answer yet. */
 enum { UNANSWERED = -1 };
 
-/* A request under way: which call it is, and where a statx puts its answer. */
+/* A request under way: for which call, whether it closes what the call has opened, and where a statx
+ * puts its answer. */
 struct slot {
     size_t call;
+    bool closes;
     struct statx statx;
 };
 
@@ -74,8 +77,8 @@ static int ask_for_all(int fd, uint32_t features) {
         return EOPNOTSUPP;
     if (syscall(CALL_REGISTER, fd, REGISTER_PROBE, &probe, 64) < 0)
         return errno == EINVAL ? EOPNOTSUPP : errno;
-    bool both = probe.ops[OP_STATX].flags & probe.ops[OP_OPENAT].flags & OP_SUPPORTED;
-    return both ? 0 : EOPNOTSUPP;
+    unsigned all = probe.ops[OP_STATX].flags & probe.ops[OP_OPENAT].flags;
+    return all & probe.ops[OP_CLOSE].flags & OP_SUPPORTED ? 0 : EOPNOTSUPP;
 }
 
 static int map(struct fp_ring *ring, const struct uring_params *params) {
@@ -160,28 +163,36 @@ void fp_ring_close(struct fp_ring *ring) {
 
 static unsigned busy(const struct fp_ring *ring) { return ring->depth - ring->free_count; }
 
-/* Writes the request for a call into the queue, which has an entry for every slot. */
-static void push(struct fp_ring *ring, enum fp_kind kind, const char *path, size_t call) {
-    unsigned place = ring->free_slots[--ring->free_count];
-    struct slot *slot = &ring->slots[place];
-    slot->call = call;
+/* Writes the request of a slot into the queue, which has an entry for every slot. */
+static void push(struct fp_ring *ring, unsigned place, struct uring_sqe request) {
     uint32_t tail = atomic_load_explicit(ring->sq_tail, memory_order_relaxed);
-    struct uring_sqe *request = &ring->requests[tail & ring->sq_mask];
-    *request = (struct uring_sqe){
-        .fd = AT_FDCWD, .addr = (uintptr_t)path, .user_data = place};
-    if (kind == FP_OPEN || kind == FP_OPENAT) {
-        request->opcode = OP_OPENAT;
-        request->call_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    } else {
-        request->opcode = OP_STATX;
-        request->off = (uintptr_t)&slot->statx;
-        request->len = STATX_BASIC_STATS;
-        request->call_flags =
-            AT_STATX_SYNC_AS_STAT | (kind == FP_LSTAT ? AT_SYMLINK_NOFOLLOW : 0);
-    }
+    request.user_data = place;
+    ring->requests[tail & ring->sq_mask] = request;
     ring->order[tail & ring->sq_mask] = tail & ring->sq_mask;
     atomic_store_explicit(ring->sq_tail, tail + 1, memory_order_release);
     ring->queued++;
+}
+
+static bool opens(enum fp_kind kind) { return kind == FP_OPEN || kind == FP_OPENAT; }
+
+/* Queues a call. */
+static void ask(struct fp_ring *ring, enum fp_kind kind, const char *path, size_t call) {
+    unsigned place = ring->free_slots[--ring->free_count];
+    struct slot *slot = &ring->slots[place];
+    slot->call = call;
+    slot->closes = false;
+    struct uring_sqe request = {.fd = AT_FDCWD, .addr = (uintptr_t)path};
+    if (opens(kind)) {
+        request.opcode = OP_OPENAT;
+        request.call_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    } else {
+        request.opcode = OP_STATX;
+        request.off = (uintptr_t)&slot->statx;
+        request.len = STATX_BASIC_STATS;
+        request.call_flags =
+            AT_STATX_SYNC_AS_STAT | (kind == FP_LSTAT ? AT_SYMLINK_NOFOLLOW : 0);
+    }
+    push(ring, place, request);
 }
 
 /* Whether only the path can be the reason. Everything else (cancelled, out of memory, no such
@@ -191,11 +202,9 @@ static bool is_the_filesystems(int error) {
            error == ENAMETOOLONG;
 }
 
+/* Takes the answer to a call; what it leaves as it is has to be asked plainly. */
 static void take(const struct slot *slot, enum fp_kind kind, int result, struct fp_fact *out) {
-    bool opens = kind == FP_OPEN || kind == FP_OPENAT;
-    if (result >= 0 && opens)
-        close(result);
-    if (result >= 0 && !opens)
+    if (result >= 0 && !opens(kind))
         fp_fact_of_statx(&slot->statx, out);
     else if (result >= 0)
         *out = (struct fp_fact){0};
@@ -203,15 +212,23 @@ static void take(const struct slot *slot, enum fp_kind kind, int result, struct 
         *out = (struct fp_fact){.error = -result};
 }
 
-/* Takes every answer that is there. */
+/* Takes every answer that is there, and has closed what was opened. */
 static void reap(struct fp_ring *ring, const struct fp_calls *calls, struct fp_fact *out) {
     uint32_t head = atomic_load_explicit(ring->cq_head, memory_order_relaxed);
     uint32_t tail = atomic_load_explicit(ring->cq_tail, memory_order_acquire);
     for (; head != tail; head++) {
         const struct uring_cqe *answer = &ring->answers[head & ring->cq_mask];
-        struct slot *slot = &ring->slots[answer->user_data];
-        take(slot, fp_kind_of(calls, slot->call), answer->res, &out[slot->call]);
-        ring->free_slots[ring->free_count++] = (unsigned)answer->user_data;
+        unsigned place = (unsigned)answer->user_data;
+        struct slot *slot = &ring->slots[place];
+        enum fp_kind kind = fp_kind_of(calls, slot->call);
+        if (!slot->closes)
+            take(slot, kind, answer->res, &out[slot->call]);
+        if (!slot->closes && opens(kind) && answer->res >= 0) {
+            slot->closes = true;
+            push(ring, place, (struct uring_sqe){.opcode = OP_CLOSE, .fd = answer->res});
+        } else {
+            ring->free_slots[ring->free_count++] = place;
+        }
     }
     atomic_store_explicit(ring->cq_head, head, memory_order_release);
 }
@@ -236,33 +253,28 @@ static int enter(struct fp_ring *ring, unsigned wanted, int *refused) {
     return waited < 0 && errno != EINTR ? errno : 0;
 }
 
-/* Sends and waits. Apart when somebody looks at the watch, in one system call otherwise. */
-static int exchange(struct fp_ring *ring, unsigned wanted, int *refused, struct fp_watch *watch) {
-    if (watch) {
-        int error = ring->queued ? enter(ring, 0, refused) : 0;
-        fp_lap(watch, FP_SUBMIT);
-        if (error)
-            return error;
-    }
-    return enter(ring, wanted, refused);
-}
-
-/* Queues calls while there is room, and makes those plainly that the ring cannot. Returns the next
- * one. */
+/* Queues calls that the ring can make, while there is room. Returns the next call, sets how many of
+ * those before it are left to be made plainly. */
 static size_t fill(struct fp_ring *ring, const struct fp_calls *calls, size_t next,
-                   struct fp_fact *out, struct fp_tally *tally) {
+                   struct fp_fact *out, size_t *plain) {
+    *plain = 0;
     for (; next < calls->count && ring->free_count; next++) {
         enum fp_kind kind = fp_kind_of(calls, next);
         if (fp_ring_can(kind)) {
             out[next].error = UNANSWERED;
-            push(ring, kind, calls->paths[next], next);
-            tally->ring++;
+            ask(ring, kind, calls->paths[next], next);
         } else {
-            fp_call_plainly(kind, calls->paths[next], &out[next]);
-            tally->plain++;
+            ++*plain;
         }
     }
     return next;
+}
+
+static void make_plain_ones(const struct fp_calls *calls, size_t from, size_t to,
+                            struct fp_fact *out) {
+    for (size_t i = from; i < to; i++)
+        if (!fp_ring_can(fp_kind_of(calls, i)))
+            fp_call_plainly(fp_kind_of(calls, i), calls->paths[i], &out[i]);
 }
 
 /* What has no answer gets a plain one; calls from `sent` on have not been looked at yet. */
@@ -280,14 +292,22 @@ static void finish(const struct fp_calls *calls, size_t sent, struct fp_fact *ou
 
 void fp_ring_run(struct fp_ring *ring, const struct fp_calls *calls, struct fp_fact *out,
                  struct fp_tally *tally, struct fp_watch *watch) {
-    size_t next = 0;
+    size_t next = 0, plain;
     int error = 0, refused = 0;
     while (!ring->broken && !error) {
-        next = fill(ring, calls, next, out, tally);
-        if (!busy(ring))
+        size_t from = next;
+        next = fill(ring, calls, from, out, &plain);
+        tally->ring += next - from - plain;
+        tally->plain += plain;
+        /* One system call sends and waits, unless there is something to be done in between. */
+        if (ring->queued && (plain || watch))
+            error = enter(ring, 0, &refused);
+        make_plain_ones(calls, from, next, out);
+        fp_lap(watch, FP_SUBMIT);
+        if (error || (!busy(ring) && next == calls->count))
             break;
         unsigned wanted = next < calls->count ? (busy(ring) + 1) / 2 : busy(ring);
-        error = exchange(ring, wanted, &refused, watch);
+        error = enter(ring, wanted, &refused);
         reap(ring, calls, out);
         fp_lap(watch, FP_WAIT);
     }

@@ -12,7 +12,7 @@
 /* The same on every architecture but Alpha. */
 enum { CALL_SETUP = 425, CALL_ENTER = 426, CALL_REGISTER = 427 };
 
-enum { OP_OPENAT = 18, OP_STATX = 21 };
+enum { OP_OPENAT = 18, OP_CLOSE = 19, OP_STATX = 21 };
 enum { REGISTER_PROBE = 8, REGISTER_IOWQ_MAX_WORKERS = 19 };
 
 enum { SETUP_CLAMP = 1 << 4, SETUP_SINGLE_ISSUER = 1 << 12, SETUP_DEFER_TASKRUN = 1 << 13 };

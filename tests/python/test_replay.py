@@ -359,6 +359,16 @@ def test_without_io_uring_calls_are_plain(replay: Path, tmp_path: Path, number: 
     assert (uring["ring"], uring["plain"], uring["mismatches"]) == (0, len(calls), 0)
 
 
+def test_what_the_ring_opens_it_closes(replay: Path, tmp_path: Path) -> None:
+    need("uring")
+    recording = record([("open", os.fsencode(tmp_path))] * 500, tmp_path / "recording")
+    few = [refuse(), "--nofile", 40, "--"]
+    done = run([*few, replay, recording, "--mode", "uring", "--batch", 16, "--json"])
+    assert (done.returncode, done.stderr) == (0, b"")
+    uring = told(done)["uring"]
+    assert (uring["ring"], uring["redone"], uring["mismatches"]) == (500, 0, 0)
+
+
 def test_without_threads_the_caller_does_the_work(replay: Path, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("skipped: refuse --user: only root becomes another")
