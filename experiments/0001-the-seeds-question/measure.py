@@ -7,7 +7,7 @@ root, cold and through a filesystem that takes 0.1, 1 and 10 ms for each operati
 turns, a fresh process each. Prints medians, ratios to serial within a round, and the load it was
 taken under.
 
-usage: python experiments/0001-the-seeds-question/measure.py [--rounds N] [--slow-rounds N]
+usage: python experiments/0001-the-seeds-question/measure.py --rounds 11 --slow-rounds 3
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ class Cost:
 
 def replay(recording: Path, way: str, repeat: int) -> Cost:
     """A replay in a fresh process; the median of its runs."""
-    command = [ROOT / "build" / "replay", recording, *WAYS[way], "--json", "--repeat", str(repeat)]
+    program = [str(ROOT / "build" / "replay"), str(recording)]
+    command = [*program, *WAYS[way], "--json", "--repeat", str(repeat)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
         sys.exit(f"the-seeds-question: {way}: wrong: {done.stderr.decode(errors='replace')}")
@@ -303,7 +304,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--python", default=sys.executable, help="whose start [this one]")
     parser.add_argument("--program", default=PROGRAM, help=f"what it does [{PROGRAM}]")
     parser.add_argument("--rounds", type=int, default=11, help="hot and cold [11]")
-    parser.add_argument("--slow-rounds", type=int, default=3, help="0: no slow filesystem [3]")
+    parser.add_argument("--slow-rounds", type=int, default=3, help="slow filesystems [3]")
+    parser.add_argument("--only", choices=["hot", "cold", "slow"], help="these grounds [all]")
     return parser.parse_args()
 
 
@@ -320,23 +322,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as scratch, on_tmpfs() as shm:
         grounds = Grounds(calls, library, Path(scratch))
         tree = copied(library, Path(scratch, "library"))
-        disk = filesystem(tree)
-        grounds.hot(f"hot {disk}", tree, options.rounds)
-        if shm:
-            grounds.hot("tmpfs", copied(library, shm / "library"), options.rounds)
-        else:
-            print("skip: tmpfs: /dev/shm is none")
-        reason = no_dropping()
-        if reason:
-            print(f"skip: cold {disk}: {reason}")
-        else:
-            grounds.cold(f"cold {disk}", tree, options.rounds)
-        reason = no_slow_mount() if options.slow_rounds else "not asked for"
-        if reason:
-            print(f"skip: slow filesystems: {reason}")
-        else:
+        if options.only in (None, "hot"):
+            grounds.hot(f"hot {filesystem(tree)}", tree, options.rounds)
+            if shm:
+                grounds.hot("hot tmpfs", copied(library, shm / "library"), options.rounds)
+            else:
+                print("skip: hot tmpfs: /dev/shm is none")
+        if options.only in (None, "cold") and is_possible("cold", no_dropping()):
+            grounds.cold(f"cold {filesystem(tree)}", tree, options.rounds)
+        if options.only in (None, "slow") and is_possible("slow", no_slow_mount()):
             for delay_ms in DELAYS_MS:
                 grounds.slow(tree, delay_ms, options.slow_rounds)
+
+
+def is_possible(ground: str, reason: str | None) -> bool:
+    """Whether there is no reason against it; else says it."""
+    if reason:
+        print(f"skip: {ground}: {reason}")
+    return not reason
 
 
 if __name__ == "__main__":
