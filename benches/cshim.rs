@@ -22,6 +22,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cpu_time::ProcessTime;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use fastpath::fact::{Fact, Stat};
 use fastpath::probe::{Backend, Engine, Prober, availability};
@@ -212,40 +213,54 @@ fn engines(criterion: &mut Criterion, tree: &Tree) {
     });
 }
 
-/// Prints, for each bed, engine and size, how long C takes and how long Rust takes in proportion.
+/// Prints, for each bed, engine and size, what C takes and what Rust takes in proportion.
 fn ratios(tree: &Tree, rounds: usize) {
-    println!("{:<9}{:<9}{:>6}{:>12}{:>9}", "", "engine", "paths", "C, us", "Rust/C");
+    println!(
+        "{:<9}{:<9}{:>6}{:>11}{:>11}{:>11}{:>11}",
+        "", "engine", "paths", "C, us", "CPU, us", "Rust/C", "CPU"
+    );
     each(tree, |what, engine, prober, batch, paths| {
         let repeat = SAMPLE.div_ceil(paths.len()).min(300);
         let mut pairs = Vec::with_capacity(rounds);
         for round in 0..rounds {
-            let mut c = || time(repeat, || batch.ask(engine));
-            let rust = || time(repeat, || prober.stat(paths));
-            let (c, rust) = match round % 2 {
-                0 => (c(), rust()),
-                _ => {
-                    let rust = rust();
-                    (c(), rust)
-                }
+            let mut c = || sample(repeat, || batch.ask(engine));
+            let rust = || sample(repeat, || prober.stat(paths));
+            let pair = if round % 2 == 0 {
+                (c(), rust())
+            } else {
+                let rust = rust();
+                (c(), rust)
             };
-            pairs.push((c, rust / c));
+            pairs.push(pair);
         }
-        let (c, ratio) = (median(&pairs, |pair| pair.0), median(&pairs, |pair| pair.1));
-        let name = engine.name();
-        println!("{what:<9}{name:<9}{:>6}{:>12.1}{ratio:>9.3}", paths.len(), c * 1e6);
+        println!(
+            "{what:<9}{:<9}{:>6}{:>11.1}{:>11.1}{:>11.3}{:>11.3}",
+            engine.name(),
+            paths.len(),
+            median(&pairs, |(c, _)| c.wall * 1e6),
+            median(&pairs, |(c, _)| c.cpu * 1e6),
+            median(&pairs, |(c, rust)| rust.wall / c.wall),
+            median(&pairs, |(c, rust)| rust.cpu / c.cpu),
+        );
     });
 }
 
-/// Seconds for each.
-fn time<T>(repeat: usize, mut batch: impl FnMut() -> T) -> f64 {
-    let start = Instant::now();
+/// What a batch costs, seconds: on a busy machine, CPU says more.
+struct Cost {
+    wall: f64,
+    cpu: f64,
+}
+
+fn sample<T>(repeat: usize, mut batch: impl FnMut() -> T) -> Cost {
+    let (wall, cpu) = (Instant::now(), ProcessTime::now());
     for _ in 0..repeat {
         black_box(batch());
     }
-    start.elapsed().as_secs_f64() / repeat as f64
+    let each = |all: Duration| all.as_secs_f64() / repeat as f64;
+    Cost { wall: each(wall.elapsed()), cpu: each(cpu.elapsed()) }
 }
 
-fn median(pairs: &[(f64, f64)], of: impl Fn(&(f64, f64)) -> f64) -> f64 {
+fn median(pairs: &[(Cost, Cost)], of: impl Fn(&(Cost, Cost)) -> f64) -> f64 {
     let mut all: Vec<f64> = pairs.iter().map(of).collect();
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]

@@ -305,6 +305,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--program", default=PROGRAM, help=f"what it does [{PROGRAM}]")
     parser.add_argument("--rounds", type=int, default=11, help="hot and cold [11]")
     parser.add_argument("--slow-rounds", type=int, default=3, help="slow filesystems [3]")
+    kinds = sorted(set(KINDS.values()))
+    parser.add_argument("--leave-out", choices=kinds, help="calls that are not replayed [none]")
     parser.add_argument("--only", choices=["hot", "cold", "slow"], help="these grounds [all]")
     return parser.parse_args()
 
@@ -317,7 +319,7 @@ def main() -> None:
     home = subprocess.check_output([options.python, "-I", "-c", ask], text=True).strip()
     library = Path(home)
     every = traced(options.python, options.program)
-    calls = concerning(every, library)
+    calls = [c for c in concerning(every, library) if c.kind != options.leave_out]
     print(said(calls, len(every)))
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as scratch, on_tmpfs() as shm:
         grounds = Grounds(calls, library, Path(scratch))
