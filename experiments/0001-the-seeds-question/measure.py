@@ -3,9 +3,9 @@
 Traces ``python -c 'import ...'`` with strace, keeps the calls that concern the standard library,
 and replays them on a copy of it with cshim/'s `replay`, which compares every result with the
 recorded one: serially, through a ring and on threads, on the disk of build/ and on tmpfs, and, as
-root, cold and through a filesystem that takes 0.1, 1 and 10 ms for each operation. The ways take
-turns, a fresh process each. Prints medians, ratios to serial within a round, and the load it was
-taken under.
+root, on an overlay, cold, and through a filesystem that takes 0.1, 1 and 10 ms for each operation.
+The ways take turns, a fresh process each. Prints medians, ratios to serial within a round, and the
+load it was taken under.
 
 usage: python experiments/0001-the-seeds-question/measure.py --rounds 11 --slow-rounds 3
 """
@@ -283,6 +283,24 @@ def on_tmpfs() -> Iterator[Path | None]:
         yield Path(directory)
 
 
+@contextmanager
+def overlaid(tree: Path, scratch: Path) -> Iterator[tuple[Path | None, str]]:
+    """The tree as an overlay of itself and an empty directory, or why there is none."""
+    empty, where = scratch / "empty", scratch / "overlay"
+    empty.mkdir()
+    where.mkdir()
+    layers = f"lowerdir={empty}:{tree}"
+    command = ["mount", "-t", "overlay", "overlay", "-o", layers, str(where)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        yield None, done.stderr.strip()
+        return
+    try:
+        yield where, ""
+    finally:
+        quiet(["umount", str(where)])
+
+
 def said(calls: list[Call], all_calls: int) -> str:
     """What was recorded, in numbers."""
     kinds = {kind: sum(call.kind == kind for call in calls) for kind in sorted(set(KINDS.values()))}
@@ -324,14 +342,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as scratch, on_tmpfs() as shm:
         grounds = Grounds(calls, library, Path(scratch))
         tree = copied(library, Path(scratch, "library"))
-        if options.only in (None, "hot"):
-            grounds.hot(f"hot {filesystem(tree)}", tree, options.rounds)
-            if shm:
-                grounds.hot("hot tmpfs", copied(library, shm / "library"), options.rounds)
-            else:
-                print("skip: hot tmpfs: /dev/shm is none")
-        if options.only in (None, "cold") and is_possible("cold", no_dropping()):
-            grounds.cold(f"cold {filesystem(tree)}", tree, options.rounds)
+        name = filesystem(tree)
+        with overlaid(tree, Path(scratch)) as (overlay, no_overlay):
+            if options.only in (None, "hot"):
+                grounds.hot(f"hot {name}", tree, options.rounds)
+                if is_possible("hot overlay", no_overlay) and overlay:
+                    grounds.hot(f"hot overlay of {name}", overlay, options.rounds)
+                if is_possible("hot tmpfs", "" if shm else "/dev/shm is none") and shm:
+                    grounds.hot("hot tmpfs", copied(library, shm / "library"), options.rounds)
+            if options.only in (None, "cold") and is_possible("cold", no_dropping()):
+                grounds.cold(f"cold {name}", tree, options.rounds)
+                if is_possible("cold overlay", no_overlay) and overlay:
+                    grounds.cold(f"cold overlay of {name}", overlay, options.rounds)
         if options.only in (None, "slow") and is_possible("slow", no_slow_mount()):
             for delay_ms in DELAYS_MS:
                 grounds.slow(tree, delay_ms, options.slow_rounds)
