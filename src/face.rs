@@ -8,6 +8,7 @@ mod counters;
 mod explain;
 mod options;
 mod program;
+mod seal;
 mod share;
 mod switches;
 mod table_learn;
@@ -231,9 +232,14 @@ fn put_in_place(py: Python<'_>, options: Options) -> PyResult<()> {
     };
     let switches = Switches::now();
     finder.look_ahead(switches.ahead);
-    if let Some(share) = share::of(py, &options, switches.settling)? {
-        finder.share(share);
-        at_exit::register(hand_on_at_exit);
+    match share::of(py, &options, switches.settling) {
+        Ok(Some(share)) => {
+            finder.share(share);
+            at_exit::register(hand_on_at_exit);
+        }
+        Ok(None) => {}
+        // Who has no cache tag may still have his modules found.
+        Err(reason) => options::debug(py, &format!("nothing is shared: {reason}")),
     }
     if switches.finding {
         finder.put_in_place(py, &natives)?;
@@ -452,6 +458,9 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("is_installed", wrap_pyfunction!(is_installed, module)?)?;
     module.setattr("_start", wrap_pyfunction!(_start, module)?)?;
     module.setattr("_hand_on", wrap_pyfunction!(_hand_on, module)?)?;
+    module.setattr("_seal", wrap_pyfunction!(seal::_seal, module)?)?;
+    module.setattr("_program", wrap_pyfunction!(seal::_program, module)?)?;
+    module.setattr("_seal_facts", wrap_pyfunction!(seal::_seal_facts, module)?)?;
     module.setattr("_switch", wrap_pyfunction!(switches::_switch, module)?)?;
     module.setattr("_tables", wrap_pyfunction!(tables::_tables, module)?)?;
     module.setattr("stats", wrap_pyfunction!(counters::stats, module)?)?;

@@ -14,8 +14,18 @@ import sys
 from pathlib import Path
 
 import fastpath
-from fastpath import _cache, _doctor, _enable, _entries, _explain, _settings, _status, _tables
-from fastpath._problem import REFUSED, Problem, report
+from fastpath import (
+    _cache,
+    _doctor,
+    _enable,
+    _entries,
+    _explain,
+    _seal,
+    _settings,
+    _status,
+    _tables,
+)
+from fastpath._problem import REFUSED, USAGE, Problem, report
 from fastpath._settings import BACKENDS, FRESHNESS
 
 _CODES = (
@@ -35,6 +45,12 @@ _EPILOGS = {
     "cache verify": "example: python -m fastpath cache verify --files",
     "cache clear": "example: python -m fastpath cache clear --dry-run",
     "cache gc": "example: python -m fastpath cache gc --days 30",
+    "seal": (
+        "example: python -m fastpath seal\n"
+        "         python -m fastpath seal --for 'python app.py --check'\n"
+        "         python -m fastpath seal --verify"
+    ),
+    "unseal": "example: python -m fastpath unseal",
     "run": (
         "example: python -m fastpath run --backend threads manage.py check\n"
         "         python -m fastpath run --times --json times.json -m http.server --help\n\n"
@@ -94,6 +110,17 @@ _DESCRIPTIONS = {
         "and from the others directories that are gone or that no process has used for long. The "
         "day of last use is written down a month later at the latest."
     ),
+    "seal": (
+        "Write fastpath.seal into sys.prefix: the names and the bytecode of every module that "
+        "can be imported from this environment. Interpreters of it that run under fastpath then "
+        "import from there without asking the filesystem, wherever the environment is copied "
+        "to. They trust it: what is edited, installed or removed below sys.prefix is not seen "
+        "until `unseal`, another `seal`, or importlib.invalidate_caches(). The standard library "
+        "of another prefix is in it too, but compared with the filesystem, unless --base says "
+        "that it changes no more either. A seal is used by its maker, and by everybody if root "
+        "has made it. What not everybody may read stays out of it."
+    ),
+    "unseal": "Remove fastpath.seal. Interpreters started from now on ask the filesystem again.",
     "run": (
         "Run one program under fastpath, as `python` would run it, with nothing installed in the "
         "environment. Its child processes are not under fastpath; `enable` is for that. With "
@@ -137,6 +164,8 @@ def parser() -> argparse.ArgumentParser:
     _add_json(explain)
     _add_json(_command(commands, "doctor", "what slows imports here, and what to do about it"))
     _add_cache(_command(commands, "cache", "what processes have learnt for each other"))
+    _add_seal(_command(commands, "seal", "let imports trust what the environment holds now"))
+    _add_json(_command(commands, "unseal", "remove what seal wrote"))
     _add_run(_command(commands, "run", "one program under fastpath, nothing installed"))
     return top
 
@@ -233,6 +262,38 @@ def _days(text: str) -> int:
     if number < 0:
         raise ValueError
     return number
+
+
+def _add_seal(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="directories to seal, with all packages below; default: those of sys.path",
+    )
+    command.add_argument(
+        "--for",
+        dest="program",
+        metavar="COMMAND",
+        help="run this command once, without a shell, and seal what its interpreters import, "
+        "in that order",
+    )
+    command.add_argument(
+        "--base",
+        action="store_true",
+        help="trust the standard library and what else lies below sys.base_prefix too",
+    )
+    command.add_argument(
+        "--break-system-packages",
+        action="store_true",
+        help="seal an environment that the operating system manages (PEP 668), and so may change",
+    )
+    command.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare the seal with the environment and list what differs; change nothing",
+    )
+    _add_json(command)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -359,6 +420,32 @@ def _print_removed(changes: list[_cache.Change], options: argparse.Namespace) ->
     return REFUSED if any(change["change"] == "busy" for change in changes) else 0
 
 
+def _run_seal(options: argparse.Namespace) -> int:
+    if options.verify:
+        if options.paths or options.program is not None or options.base:
+            raise Problem("seal: --verify goes with no PATH, --for or --base (see --help)", USAGE)
+        verified = _seal.verify()
+        print(json.dumps(verified) if options.json else _seal.render_verified(verified))
+        return REFUSED if verified["differences"] else 0
+    sealed = _seal.seal(
+        options.paths,
+        options.program,
+        base=options.base,
+        break_system_packages=options.break_system_packages,
+    )
+    print(json.dumps(sealed) if options.json else _seal.render(sealed))
+    return 0
+
+
+def _run_unseal(options: argparse.Namespace) -> int:
+    removed = _seal.unseal()
+    if options.json:
+        print(json.dumps({"path": str(_seal.path()), "removed": removed}))
+    else:
+        print(f"{_seal.path()}: {'removed' if removed else 'there is none'}")
+    return 0
+
+
 _ACTIONS = {
     "info": _cache_info,
     "list": _cache_list,
@@ -373,4 +460,6 @@ _HANDLERS = {
     "explain": _run_explain,
     "doctor": _run_doctor,
     "cache": _run_cache,
+    "seal": _run_seal,
+    "unseal": _run_unseal,
 }

@@ -36,7 +36,7 @@ def enable(
     Returns one Change per file. Raises Problem, having changed nothing, when refused.
     """
     if not break_system_packages:
-        _refuse_managed()
+        refuse_managed()
     directory = _directory(user)
     files = _startup.startup_files(directory, start=_with_start(start_file))
     wanted: Contents = {file.path: file.text.encode() for file in files}
@@ -70,7 +70,8 @@ def _with_start(asked: bool) -> bool:
     return asked or sys.version_info >= _startup.START_NEEDED
 
 
-def _refuse_managed() -> None:
+def refuse_managed() -> None:
+    """Raise Problem where the operating system's package manager changes the environment."""
     # The rule and the place of the marker are PEP 668's; like pip, we apply it to --user too.
     stdlib = Path(sysconfig.get_path("stdlib", sysconfig.get_default_scheme()))
     marker = stdlib / "EXTERNALLY-MANAGED"

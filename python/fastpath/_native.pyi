@@ -27,6 +27,29 @@ _Refusal: TypeAlias = Literal[
 
 __version__: str
 
+_Dated: TypeAlias = tuple[int, int, int, int]
+_Stamp: TypeAlias = tuple[int, int, int, int, int]
+_SealedKind: TypeAlias = Literal["dir", "file", "other"]
+_SealedName: TypeAlias = tuple[bytes, _SealedKind]
+_SealedFile: TypeAlias = tuple[bytes, _Stamp, _Stamp, bytes]
+_SealedDirectory: TypeAlias = tuple[str, tuple[_Dated, list[_SealedName]] | None, list[_SealedFile]]
+
+@type_check_only
+class _SealFactsDirectory(TypedDict):
+    path: str
+    sealed: bool
+    generation: _Dated | None
+    names: list[_SealedName]
+    files: list[tuple[bytes, _Stamp, _Stamp, int, bytes | None]]
+
+@type_check_only
+class _SealFacts(TypedDict):
+    size: int
+    damaged: int
+    """Directories whose facts cannot be read."""
+    directories: list[_SealFactsDirectory]
+    plans: list[tuple[bytes, list[str]]]
+
 @type_check_only
 class Stats(TypedDict):
     """The counters of this process since fastpath was first installed in it."""
@@ -247,6 +270,35 @@ def _start() -> bool:
 
 def _hand_on() -> str:
     """Write into the shared table now what else is written at the end; for tests."""
+
+def _seal(
+    path: str | bytes | os.PathLike[str],
+    roots: list[tuple[str, bool]],
+    directories: Iterable[_SealedDirectory],
+    plan: tuple[bytes, list[str]] | None,
+) -> None:
+    """Write a sealed table into the file at ``path``, and sync it.
+
+    ``roots`` are the directories that paths are stored relative to, each with whether what lies
+    below it is trusted without a look. ``directories`` has, for each: its path; its generation
+    (device, inode, mtime and ctime in nanoseconds) and its names with their kinds, or None if
+    they were told before; and of each source the name, stamp (device, inode, size, mtime,
+    ctime), its bytecode's stamp and bytes, which are written in the order in which they are
+    told. ``plan`` is a program with the files it touches. Equal arguments give equal bytes.
+    Raises OSError and ValueError.
+    """
+
+def _seal_facts(
+    path: str | bytes | os.PathLike[str], roots: list[str], contents: bool
+) -> _SealFacts:
+    """Return what a sealed table for this interpreter says; with ``contents``, bytes too.
+
+    The bytes are None where they are damaged. Raises ValueError, with the reason in words for
+    people, where the file is not one that this interpreter would use.
+    """
+
+def _program(argv: list[str], cwd: str) -> bytes:
+    """Return what a table calls the program of an interpreter's command line, empty if nothing."""
 
 def _switch(part: str, on: bool) -> None:
     """Switch a part on or off for the next ``install``; for benches and tests."""

@@ -138,6 +138,10 @@ impl Index {
             self.read_unread(&mut pass, dirs_of(&reachable));
             names = later;
             let now = self.next(reachable, &mut names);
+            if now.is_empty() {
+                // Most names are no modules: no helper is hired for nothing.
+                continue;
+            }
             files += now.len();
             let fetched = self.fetch(&mut pass, dialect, &now);
             self.sort_out(dialect, scene, now.into_iter().zip(fetched), &mut names);

@@ -14,12 +14,14 @@ use super::reading::now_ns;
 use super::tier::{Load, Share};
 use crate::fact::{Content, Generation, Stamp};
 use crate::table::shared::{
-    self, Learnt, LearntDir, LearntFile, Published, Shared, Trust, merge, publish,
+    self, Learnt, LearntDir, LearntFile, Published, Shared, Trust, merge, publish, tidy,
 };
 use crate::table::{Directory, Names};
 
 /// A larger bytecode file is not handed on, in bytes.
 const LARGEST: u64 = 16 << 20;
+/// All tables of a directory together may be as large as so many.
+const TABLES: u64 = 4;
 /// Files read at once, at most.
 const MOST_AT_ONCE: usize = 512;
 const NS_PER_DAY: i128 = 86_400_000_000_000;
@@ -59,12 +61,20 @@ impl Index {
         dirs.sort_by(|a, b| a.path.cmp(&b.path));
         let day = u32::try_from(now / NS_PER_DAY).unwrap_or(0);
         let learnt = Learnt { dirs, plan, day };
-        publish(file, |out| {
-            // As it is now: another process may have written since we opened it.
+        let mut is_first = false;
+        let published = publish(file, |out| {
+            // As it is now: another process may have written since we opened it. What is refused is replaced, one
+            // that says it is of a later format included: such tables have other names, so that is damage.
             let old = shared::open(file, Trust::User);
             let old = old.and_then(|bytes| Shared::new(bytes, &share.key, &share.roots)).ok();
+            is_first = old.is_none();
             merge(old.as_ref(), &share.key, learnt, share.limit, out)
-        })
+        });
+        if let (true, Ok(Published::Done)) = (is_first, &published) {
+            // A table that could not be taken away does no harm.
+            let _ = tidy(file, share.limit.saturating_mul(TABLES));
+        }
+        published
     }
 
     /// The plan of this program, if what it loaded is not all in the one there is.
@@ -110,15 +120,18 @@ impl Index {
         mut news: Vec<Load>,
         is_settled: &dyn Fn(i128) -> bool,
     ) {
+        let now = now_ns();
         let is_old = |stat: &crate::fact::Stat| is_settled(Generation::of(stat).youngest_ns());
+        // Written once more within a tick of the clock, it would look the same.
+        let is_told_apart = |stat: &crate::fact::Stat| !Generation::of(stat).is_racy(now);
         news.retain(|load| is_old(&load.stat));
         for some in news.chunks(MOST_AT_ONCE) {
             let paths: Vec<&Path> = some.iter().map(|load| &*load.bytecode).collect();
             let contents = self.prober.read(&paths, LARGEST);
             for (load, content) in some.iter().zip(contents) {
-                let Some(content) = content.ok().filter(|content| is_old(&content.stat)) else {
-                    continue;
-                };
+                let is_fit =
+                    |content: &Content| is_old(&content.stat) && is_told_apart(&content.stat);
+                let Some(content) = content.ok().filter(is_fit) else { continue };
                 let Some((dir, file)) = learnt_file(load, content) else { continue };
                 let fresh = || LearntDir { path: dir.clone(), names: None, files: Vec::new() };
                 dirs.entry(dir.clone()).or_insert_with(fresh).files.push(file);

@@ -200,8 +200,8 @@ impl Index {
 
     /// What another process has found in this directory, of which this was just `seen`.
     fn known(&self, dir: &Directory, seen: &Seen) -> Option<Names> {
-        let Seen::Dir(generation, _) = seen else { return None };
-        Some(Names::Listed(Arc::new(self.names_of_others(dir, generation)?)))
+        let Seen::Dir(generation, stat) = seen else { return None };
+        Some(Names::Listed(Arc::new(self.names_of_others(dir, generation, stat)?)))
     }
 
     /// For each directory, whether nothing in it can be reached, though it may be listed: then stock's stat

@@ -91,19 +91,32 @@ impl Tier {
     pub fn tables(&self) -> &[Result<Shared, Refusal>] {
         let Some(share) = &self.share else { return &[] };
         self.tables.get_or_init(|| {
-            let open = |path: &Path, trust| {
+            let open = |path: &Path, trust, key| {
                 let bytes = shared::open(path, trust)?;
-                Shared::new(bytes, &share.key, &share.roots)
+                Shared::new(bytes, key, &share.roots)
             };
-            let sealed = share.sealed.iter().map(|path| open(path, Trust::Baked));
-            let own = share.file.clone().and_then(|path| open(&path, Trust::User));
+            let anywhere = share.key.anywhere();
+            let sealed = share.sealed.iter().map(|path| open(path, Trust::Baked, &anywhere));
+            let own = share.file.clone().and_then(|path| open(&path, Trust::User, &share.key));
             sealed.chain([own]).collect()
         })
     }
 
+    /// The sealed block of this directory. Otherwise the user's: what a seal has of it that is not trusted was learnt
+    /// before, and on another machine perhaps, where it would hide for good what this one has learnt.
     fn block(&self, dir: &Path) -> Option<(usize, Arc<Block>)> {
-        let tables = self.tables().iter().enumerate();
-        tables.filter_map(|(at, table)| Some((at, table.as_ref().ok()?.block(dir)?))).next()
+        let mut found = None;
+        for (at, table) in self.tables().iter().enumerate() {
+            let Some(block) = table.as_ref().ok().and_then(|table| table.block(dir)) else {
+                continue;
+            };
+            let is_sealed = block.is_sealed();
+            found = Some((at, block));
+            if is_sealed {
+                break;
+            }
+        }
+        found
     }
 
     fn bytes_of(&self, table: usize, file: &Stored) -> Option<Box<[u8]>> {
@@ -134,6 +147,14 @@ impl Proposal {
         Stamp::of(&loaded.source) == self.file.source
             && Stamp::of(&loaded.bytecode.stat) == self.file.bytecode
     }
+}
+
+/// Whether this may be read, as far as that is sure without trying: everybody may, or we may as its owner. A group may have
+/// been ours when it was learnt, and not be now.
+fn is_readable(stat: &Stat) -> bool {
+    const EVERYBODY: u32 = 0o444;
+    const OWNER: u32 = 0o400;
+    stat.mode & EVERYBODY == EVERYBODY || (stat.mode & OWNER != 0 && shared::acts_as(stat.uid))
 }
 
 impl Index {
@@ -181,8 +202,9 @@ impl Index {
         &self,
         dir: &Directory,
         generation: &Generation,
+        stat: &Stat,
     ) -> Option<NameSet> {
-        if self.table.trust() != 1 {
+        if self.table.trust() != 1 || !is_readable(stat) {
             return None;
         }
         let (_, block) = self.block(dir)?;
@@ -221,7 +243,7 @@ impl Index {
 
     /// The bytecode that a table has, if what it lies in has this stat now.
     pub(super) fn proposed(&self, proposal: &Proposal, now: &Stat) -> Option<Content> {
-        let same = Stamp::of(now) == proposal.file.bytecode;
+        let same = Stamp::of(now) == proposal.file.bytecode && is_readable(now);
         let bytes = same.then(|| self.bytes(proposal))??;
         Some(Content { stat: *now, bytes })
     }

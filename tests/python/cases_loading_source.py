@@ -168,9 +168,13 @@ def modules_run(w: Loads) -> None:
 def zip_files(w: Loads) -> None:
     w.world.mkdir("d")
     with zipfile.ZipFile(w.at("d/z.zip"), "w") as archive:
-        archive.writestr("m.py", "x = __file__\n")
-        archive.writestr("p/__init__.py", "from . import q\n")
-        archive.writestr("p/q.py", "y = __name__\n")
+        files = {
+            "m.py": "x = __file__\n",
+            "p/__init__.py": "from . import q\n",
+            "p/q.py": "y = 1\n",
+        }
+        for name, text in files.items():  # of a fixed date, for the archive's bytes are compared
+            archive.writestr(zipfile.ZipInfo(name), text)
     for _ in range(2):
         directories: Any = vars(zipimport)["_zip_directory_cache"]
         directories.clear()

@@ -29,9 +29,13 @@ except ImportError:  # a sub-interpreter: the native module may refuse
 else:
     _how = os.environ.get("PARITY_CHILD", "stock")
 if _how != "stock":
-    _freshness, _backend, *_ahead = _how.split("-")
-    fastpath._native._switch("look-ahead-always", _ahead == ["ahead"])
-    assert fastpath.install(freshness=_freshness, backend=_backend)
+    _freshness, _backend, *_more = _how.split("-")
+    fastpath._native._switch("look-ahead-always", _more == ["ahead"])
+    fastpath._native._switch("settling", _more != ["learning"])
+    _cache = "auto" if _more in (["sharing"], ["learning"]) else "off"
+    # No assert: some children run with -O.
+    if not fastpath.install(freshness=_freshness, backend=_backend, cache=_cache):
+        raise SystemExit("install() refused")
 """
 
 # What goes in front of a program whose interpreter ignores PYTHONPATH (-I, -E) or site (-S).
@@ -78,7 +82,8 @@ class Children:
     ) -> Result:
         """Run ``python *arguments`` as `how`.
 
-        That is ``"stock"`` or ``"<freshness>-<backend>"``, with ``-ahead`` behind it to look ahead.
+        That is ``"stock"`` or ``"<freshness>-<backend>"``, with ``-ahead`` behind it to look ahead,
+        ``-sharing`` to use a table, or ``-learning`` to put into it what has just changed as well.
         """
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "FASTPATH"))}
         path = os.pathsep.join([str(self.boot), (env or {}).get("PYTHONPATH", "")]).rstrip(":")

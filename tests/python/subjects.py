@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from learner import Learner
+
 Swap = tuple[str, str]
 
 
@@ -24,7 +26,8 @@ class Subject:
 
     `sealed`: it hears of changes by ``importlib.invalidate_caches()`` only. `bounded`: it may
     notice a module that shadows another a moment later. `settling`: it is asked when nothing has
-    changed for a while, so that it answers from what it has kept.
+    changed for a while, so that it answers from what it has kept. `learner`: another process has
+    asked before.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Subject:
     sealed: bool = False
     bounded: bool = False
     settling: bool = False
+    learner: Learner | None = None
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -50,14 +54,25 @@ def _nothing() -> Callable[[], None]:
 STOCK = Subject("stock", _nothing)
 
 
-def ours(freshness: str, backend: str, settling: bool = False, ahead: bool = False) -> Subject:
-    """fastpath itself, installed with these options; with `ahead` it looks ahead everywhere."""
+def ours(
+    freshness: str,
+    backend: str,
+    settling: bool = False,
+    ahead: bool = False,
+    learner: Learner | None = None,
+) -> Subject:
+    """fastpath itself, installed with these options; with `ahead` it looks ahead everywhere.
+
+    What other processes have learnt it knows from a `learner` only.
+    """
 
     def start() -> Callable[[], None]:
         import fastpath
         from fastpath._native import _switch
 
-        options: Any = {"freshness": freshness, "backend": backend}
+        options: Any = {"freshness": freshness, "backend": backend, "cache": "off"}
+        if learner is not None:
+            return learner.start(options)
 
         assert not fastpath.is_installed(), "stock must have answered before"
         _switch("look-ahead-always", ahead)
@@ -70,8 +85,9 @@ def ours(freshness: str, backend: str, settling: bool = False, ahead: bool = Fal
         return stop
 
     name = f"{freshness}-{backend}" + "-settling" * settling + "-ahead" * ahead
+    name += f"-{learner.name}" if learner else ""
     sealed, bounded = freshness == "sealed", freshness == "auto"
-    return Subject(name, start, sealed=sealed, bounded=bounded, settling=settling)
+    return Subject(name, start, sealed, bounded, settling or learner is not None, learner)
 
 
 OURS = [

@@ -8,7 +8,8 @@ import pytest
 import fastpath
 from support import Venv, run_python
 
-COMMANDS = ["enable", "disable", "status", "explain", "doctor", "cache", "run"]
+COMMANDS = ["enable", "disable", "status", "explain", "doctor", "cache", "seal", "unseal"]
+COMMANDS += ["run"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -13,8 +13,9 @@ import cases_layout
 import cases_names
 import cases_statement
 import pytest
+from learner import Learner
 from oracle import differing
-from subjects import COPY, OURS, STOCK, STRICT_AHEAD, Subject
+from subjects import COPY, OURS, STOCK, STRICT_AHEAD, Subject, ours
 from world import Case, play
 
 from support import need
@@ -31,7 +32,8 @@ SHADOWING = {"an_earlier_directory_shadows", "files_come_and_go", "reload", "ent
 def seen_by(subject: Subject, case: Case, base: Path, told: bool) -> list[object]:
     """What `case` saw while `subject` answered."""
     with subject.active():
-        return play(case, base, subject.name, told, subject.settling)
+        settling, learner = subject.settling, subject.learner
+        return play(case, base, subject.name, told, settling=settling, learner=learner)
 
 
 def differences(case: Case, subject: Subject, base: Path) -> list[str]:
@@ -60,3 +62,43 @@ def open_to_all(base: Path) -> Path:
     for place in (base, base.parent, base.parent.parent):
         place.chmod(0o755)
     return base
+
+
+SHARED = ours("strict", "serial", learner=Learner())
+BEHIND = ours("auto", "auto", learner=Learner(behind=True))
+
+
+# Cases that leave everything to stock, ask about nothing that could be learnt, or ask as nobody.
+WITHOUT_FACTS = {
+    "str_subclasses",
+    "a_generator_is_read_as_far_as_stock_reads_it",
+    "a_path_that_raises",
+    "sys_path_is_missing_or_wrong",
+    "namespace_paths_follow",
+    "surrogates",
+    "names_that_are_not_str",
+    "hook_that_returns_none",
+    "hook_taken_away",
+    "finders_without_find_spec",
+    "foreign_portions_between_ours",
+    "importer_cache_is_a_kind_of_dict",
+    "file_finder_subclass",
+    "finder_internals_patched",
+    "path_finder_subclasses",
+    "private_helpers_keep_working",
+    "specs_survive_pickle",
+    "distributions",
+    "an_unreadable_directory",
+    "unreadable_files_are_found",
+}
+
+
+@pytest.mark.parametrize("subject", [SHARED, BEHIND], ids=lambda s: s.name)
+@pytest.mark.parametrize("name", CASES)
+def test_same_as_stock_when_another_process_has_learnt(
+    name: str, subject: Subject, tmp_path: Path
+) -> None:
+    assert subject.learner is not None
+    found = differences(CASES[name], subject, open_to_all(tmp_path))
+    assert not found, "\n".join(found[:20])
+    assert subject is BEHIND or subject.learner.used or name in WITHOUT_FACTS

@@ -137,6 +137,7 @@ def children(tmp_path: Path) -> Children:
         ("strict-serial", []),
         ("strict-serial", ["-v"]),
         ("strict-serial-ahead", []),
+        ("strict-serial-shared", []),
     ],
     ids="".join,
 )

@@ -240,7 +240,7 @@ def test_listings_are_heard_of_when_they_are_used(children: Children, tree: Path
     same(children, LISTED, tree)
 
 
-CHANGES = """
+KINDS_OF_CHANGE = """
 import importlib, py_compile, shutil, sys, os, time
 AGO = 1_600_000_000.25  # where stamps seem to be whole seconds, two of them must pass first
 def write(path, text, ago=None):
@@ -322,7 +322,9 @@ def settings(d, v):
     import _imp
     _imp.check_hash_based_pycs = "always"
 def unchanged(d, v): pass
+"""
 
+CHANGES = """
 shutil.rmtree("work", ignore_errors=True)
 everything = [v for v in list(vars().values()) if getattr(v, "__code__", None) and
               v.__code__.co_varnames[:2] == ("d", "v")]
@@ -373,7 +375,7 @@ def test_what_changes_after_it_was_fetched_is_seen(
     """Each change is made by a module after what it imports next was fetched."""
     # `auto` may notice a moment later that an earlier entry has a new file.
     left_out = ["shadowed"] if how.startswith("auto") else []
-    program = f"LEFT_OUT = {left_out}\n{CHANGES}"
+    program = f"LEFT_OUT = {left_out}\n{KINDS_OF_CHANGE}{CHANGES}"
     arguments = ["-Wignore", "-c", program]
     done = children.same(arguments, cwd=tmp_path, env=WRITING, modes=[how])
     assert (done.status, done.err) == (0, "")

@@ -26,7 +26,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from learner import Learner
 from mutants import MUTANTS, Mutant
 from oracle import Stock, differing, exception_picture, spec_picture
 from subjects import Subject, ours
@@ -202,6 +208,23 @@ class Lives(RuleBasedStateMachine):
         time.sleep(SETTLED)
         for q in QUESTIONS:
             self._check(q)
+
+    @precondition(lambda self: self.subject.learner is not None)
+    @rule(settled=st.booleans())
+    def hand_on_and_start_anew(self, settled: bool) -> None:
+        """The next process has a table of what this one knew, and knows nothing else."""
+        if settled:
+            self.settle()
+        assert self.subject.learner is not None
+        self.subject.learner.hand_on()
+
+    @precondition(lambda self: self.subject.learner is not None)
+    @rule(e=entry, n=name, form=st.sampled_from(FORMS), there=st.booleans())
+    def change_what_was_handed_on(self, e: str, n: str, form: str, there: bool) -> None:
+        """Before the next process has asked for anything, and behind the mtime."""
+        self.hand_on_and_start_anew(settled=True)
+        self.change_behind_the_mtime(e, n, form, there)
+        self._check(n)
 
     # The questions.
 
@@ -392,6 +415,8 @@ MODES = [
     ours("auto", "auto"),
     ours("sealed", "auto"),
     ours("strict", "serial", ahead=True),
+    ours("strict", "serial", learner=Learner()),
+    ours("auto", "auto", learner=Learner()),
 ]
 
 

@@ -16,11 +16,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
 from typing import Any
 
+from learner import Learner
 from oracle import Picture, exception_picture, outcome, spec_picture
 
 NOBODY = 65534
@@ -35,12 +36,19 @@ METADATA = importlib.metadata.__name__
 class World:
     """The tree at `root`, the interpreter's import state, and what has been seen so far."""
 
-    def __init__(self, root: Path, invalidating: bool = False, settling: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        invalidating: bool = False,
+        settling: bool = False,
+        learner: Learner | None = None,
+    ) -> None:
         self.root = root
         self.seen: list[object] = []
         self.stdlib = list(sys.path)
         self._invalidating = invalidating
         self._settling = settling
+        self._learner = learner
         self._unsettled = False
         self._moment = 1_700_000_000_500_000_000
 
@@ -117,7 +125,8 @@ class World:
         if self._settling and self._unsettled:
             time.sleep(SETTLED)
             self._unsettled = False
-        seen = outcome(ask, picture)
+        with self._learner.before(ask) if self._learner else nullcontext():
+            seen = outcome(ask, picture)
         self.seen.append(seen)
         return seen
 
@@ -191,23 +200,34 @@ def _interpreter_kept(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def world(root: Path, invalidating: bool = False, settling: bool = False) -> Iterator[World]:
+def world(
+    root: Path,
+    invalidating: bool = False,
+    settling: bool = False,
+    learner: Learner | None = None,
+) -> Iterator[World]:
     """An empty tree at `root` with nothing else on ``sys.path``; all undone afterwards."""
     root.mkdir(parents=True)
     with _interpreter_kept(root):
-        place = World(root, invalidating, settling)
+        place = World(root, invalidating, settling, learner)
         os.chdir(root)
         sys.path[:] = []
         yield place
 
 
 def play(
-    case: Case, base: Path, label: str, invalidating: bool = False, settling: bool = False
+    case: Case,
+    base: Path,
+    label: str,
+    invalidating: bool = False,
+    *,
+    settling: bool = False,
+    learner: Learner | None = None,
 ) -> list[object]:
     """Play `case` in ``base/here``, move the tree out of the way, answer what was seen."""
     root = base / "here"
     try:
-        with world(root, invalidating, settling) as place:
+        with world(root, invalidating, settling, learner) as place:
             try:
                 case(place)
             except Exception as error:

@@ -23,9 +23,19 @@ const ORDER: u8 = if cfg!(target_endian = "big") { b'b' } else { b'l' };
 
 impl Key {
     /// The name of the file that has this key's table: 32 hexadecimal digits and `.table`.
+    ///
+    /// The format is in it, too: two versions of fastpath whose formats differ have a table each, and never take turns in
+    /// replacing the other's.
     #[must_use]
     pub fn file_name(&self) -> String {
         format!("{:032x}.table", xxhash_rust::xxh3::xxh3_128(&self.encoded()))
+    }
+
+    /// The same for wherever the environment lies: the key of a table that is found in the environment itself, and moves
+    /// with it.
+    #[must_use]
+    pub fn anywhere(&self) -> Self {
+        Self { environment: Vec::new(), ..self.clone() }
     }
 
     /// As it stands in a table.

@@ -35,6 +35,8 @@ mod publish;
 #[cfg(unix)]
 mod reopened;
 #[cfg(unix)]
+mod tidy;
+#[cfg(unix)]
 mod windows;
 
 #[cfg(all(target_os = "linux", not(fastpath_portable)))]
@@ -57,14 +59,18 @@ pub use key::Key;
 pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
 pub use merge::{merge, seal};
 #[cfg(not(unix))]
-pub use nowhere::{open, publish};
+pub use nowhere::{acts_as, open, publish, tidy};
 pub use open::{Plan, Shared};
+#[cfg(unix)]
+pub use owner::acts_as;
 pub use place::place;
 pub use prune::{Pruned, prune};
 #[cfg(unix)]
 pub use publish::publish;
 pub use refusal::Refusal;
 pub use root::Root;
+#[cfg(unix)]
+pub use tidy::tidy;
 
 /// Bytes of a table, wherever they lie.
 pub trait Bytes: Send + Sync + Debug {

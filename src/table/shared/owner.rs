@@ -40,10 +40,16 @@ pub(super) fn check_ancestor(meta: &Metadata) -> Result<(), Refusal> {
     if owner == ROOT || is_ours(owner) { Ok(()) } else { Err(Refusal::Owner(owner)) }
 }
 
+/// Whether the process acts as this user now: what he may do with his own, it may.
+#[must_use]
+pub fn acts_as(user: u32) -> bool {
+    rustix::process::geteuid().as_raw() == user
+}
+
 /// Whether this is the user whose rights the process has, or had when it was executed.
 ///
 /// The latter is known without a call, and as good: a process that has more rights now than it had then had them
 /// in reserve all the time (or is refused a place, by `AT_SECURE`), and one that has fewer may trust who gave them up.
 fn is_ours(owner: u32) -> bool {
-    system::user_at_start() == Some(owner) || rustix::process::geteuid().as_raw() == owner
+    system::user_at_start() == Some(owner) || acts_as(owner)
 }
