@@ -123,6 +123,7 @@ test: test-rust test-python test-cpython-quick ## Run all tests but the long par
 
 test-rust: ## Test the core without Python, the portable engine alone, and the test bed
 	$(CORE)
+	$(CORE) --features cshim --bench cshim
 	$(PORTABLE) $(CORE)
 	cargo test --locked --package testbed
 
