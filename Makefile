@@ -14,6 +14,7 @@ INSTALLED := $(VENV)/installed
 PLOT := $(VENV)/plot
 TESTBED := target/release/slowfs
 SID := build/sid
+REPLAY := build/replay
 
 # pyo3 asks this interpreter what to build for, not whichever python is first on PATH.
 export PYO3_PYTHON := $(abspath $(BIN)/python)
@@ -30,7 +31,7 @@ QUICK_RELEASE := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNI
 PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
 
 .PHONY: help demo build venv test test-rust test-python test-cpython-quick test-cpython sid \
-	lint lint-rust lint-python format bench bench-rust bench-python bench-farm clean
+	lint lint-rust lint-python format bench bench-rust bench-python bench-farm bench-cshim replay clean
 
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +69,13 @@ $(TESTBED): Cargo.toml Cargo.lock $(shell find tests/testbed src/bytecode* -type
 	$(QUICK_RELEASE) cargo build --locked --release --package testbed
 	@touch $@
 
+replay: $(REPLAY) ## Compile build/replay, which replays recorded filesystem calls (C alone)
+
+# As tests/python/test_replay.py compiles it.
+$(REPLAY): $(wildcard cshim/*.[ch])
+	@mkdir -p build
+	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread cshim/*.c -o $@
+
 # The script says why it cannot; where FASTPATH_REQUIRE lists sid, that is a failure.
 sid: ## Make build/sid, a Debian root with CPython 3.14 and 3.15 (root, debootstrap, network)
 	@mkdir -p build; \
@@ -86,6 +94,10 @@ bench: bench-rust bench-python ## Measure every figure of the README (about 20 m
 
 bench-rust: ## Measure the core: engines, regret of the choice, table lookups
 	cargo bench --locked --no-default-features
+
+# CSHIM=--ratios takes turns instead of criterion's samples.
+bench-cshim: ## Measure our engines beside the same work in C
+	cargo bench --locked --no-default-features --features cshim --bench cshim -- $(CSHIM)
 
 bench-python: $(INSTALLED) $(TESTBED) ## Measure whole interpreters against stock
 	$(BIN)/python benches/figures.py --wheel $(WHEELS)/*.whl
@@ -111,6 +123,7 @@ test: test-rust test-python test-cpython-quick ## Run all tests but the long par
 
 test-rust: ## Test the core without Python, the portable engine alone, and the test bed
 	$(CORE)
+	$(CORE) --features cshim --bench cshim
 	$(PORTABLE) $(CORE)
 	cargo test --locked --package testbed
 
@@ -129,6 +142,7 @@ lint-rust: $(DEV)
 	cargo fmt --all --check
 	$(CLIPPY) --workspace -- $(DENY)
 	$(CLIPPY) --no-default-features -- $(DENY)
+	$(CLIPPY) --no-default-features --features cshim -- $(DENY)
 	$(PORTABLE) $(CLIPPY) --no-default-features -- $(DENY)
 
 lint-python: $(INSTALLED)

@@ -1,4 +1,5 @@
-//! Has the unwinder loaded when something is unwound, where that is possible.
+//! Has the unwinder loaded when something is unwound, where that is possible; and compiles cshim/ for a
+//! bench, if that is asked for.
 //!
 //! A Rust extension depends on `libgcc_s.so.1`, which no CPython loads by itself: finding, mapping and
 //! relocating it is two thirds of what loading ours costs an interpreter's start (257 µs with it, 93 µs
@@ -14,6 +15,8 @@ const SOURCE: &str = "src/unwinder.c";
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={SOURCE}");
+    #[cfg(feature = "cshim")]
+    compile_the_shim();
     let target = env::var("TARGET").unwrap_or_default();
     // Cross-compiling, it would be compiled for the build machine.
     if !target.ends_with("linux-gnu") || env::var("HOST").is_ok_and(|host| host != target) {
@@ -27,6 +30,14 @@ fn main() {
             println!("cargo::rustc-link-search=native={}", out.display());
         }
     }
+}
+
+/// Compiles cshim/ without its `main`, for benches/cshim.rs to link.
+#[cfg(feature = "cshim")]
+fn compile_the_shim() {
+    println!("cargo::rerun-if-changed=cshim");
+    let files = ["plain", "threads", "uring", "watch"].map(|name| format!("cshim/{name}.c"));
+    cc::Build::new().files(files).std("c11").warnings_into_errors(true).compile("fastpath_cshim");
 }
 
 /// Whether there is a C compiler that makes this object of the source. Frames of it are unwound, too.

@@ -28,7 +28,8 @@ const FACE: [(&str, &[&str]); 3] = [
 ];
 
 /// Where `unsafe` may stand, and for what.
-const UNSAFE: [(&str, &str); 11] = [
+const UNSAFE: [(&str, &str); 12] = [
+    ("benches/cshim.rs", "C is called, for a bench alone"),
     (
         "src/face/at_exit.rs",
         "what is called at the end of a process is told to CPython's C API alone",

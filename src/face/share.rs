@@ -32,11 +32,13 @@ pub fn of(py: Python<'_>, options: &Options, settles: bool) -> PyResult<Option<S
     let key = key(py, &roots)?;
     let argv: Vec<String> = sys.getattr("orig_argv")?.extract().unwrap_or_default();
     let cwd = || std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
+    let program = program::of(&argv, &cwd);
     Ok(Some(Share {
         sealed: Some(roots[0].join(SEAL)),
         file: shared::place(configured).map(|dir| dir.join(key.file_name())),
         key,
-        program: program::of(&argv, &cwd),
+        recurs: !program.starts_with(b"code "),
+        program,
         roots: roots.into(),
         // Who wants no bytecode written wants none in a cache, unless he says where.
         writes: configured.is_some() || !sys.getattr("dont_write_bytecode")?.is_truthy()?,

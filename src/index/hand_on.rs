@@ -42,7 +42,7 @@ impl Index {
             (std::mem::take(&mut record.news), std::mem::take(&mut record.touched))
         };
         let has_listed = self.tier.has_listed.swap(false, Ordering::Relaxed);
-        let wants_plan = self.has_met_slow();
+        let wants_plan = self.has_met_slow() && share.recurs;
         if news.is_empty() && !has_listed && !wants_plan {
             return Ok(Published::NothingNew);
         }

@@ -39,6 +39,8 @@ pub struct Share {
     pub roots: Vec<PathBuf>,
     /// What runs, for the plan of it; empty where that says nothing about what it imports.
     pub program: Vec<u8>,
+    /// Whether that is worth a table for its plan alone: it lies in a file, and so is likely to be run again.
+    pub recurs: bool,
     /// Whether anything is handed on.
     pub writes: bool,
     /// What changed less than this before the process's end is not handed on, in nanoseconds.
