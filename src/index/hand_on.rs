@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use super::Index;
 use super::reading::now_ns;
 use super::tier::{Load, Share};
-use crate::fact::{Content, Generation, Stamp};
+use crate::fact::{Content, Generation, Stamp, Stat};
 use crate::table::shared::{
     self, Learnt, LearntDir, LearntFile, Published, Shared, Trust, merge, publish, tidy,
 };
@@ -25,6 +25,10 @@ const TABLES: u64 = 4;
 /// Files read at once, at most.
 const MOST_AT_ONCE: usize = 512;
 const NS_PER_DAY: i128 = 86_400_000_000_000;
+/// A table of not more bytes is written whenever there is something new.
+const SMALL: u64 = 32 << 20;
+/// A larger one at no more than 10 MB a second on the average.
+const NS_PER_BYTE: i128 = 100;
 
 impl Index {
     /// Writes what no table had into the user's table; [`Published::NothingNew`] where there is nothing of the kind, or
@@ -47,6 +51,9 @@ impl Index {
             return Ok(Published::NothingNew);
         }
         let now = now_ns();
+        if !self.prober.stat(&[file])[0].stat().is_none_or(|table| may_be_written(table, now)) {
+            return Ok(Published::NothingNew);
+        }
         let is_settled = |ns: i128| now - ns >= share.settled_ns;
         let mut dirs = self.learnt_directories(&is_settled);
         self.add_files(&mut dirs, news, &is_settled);
@@ -121,9 +128,9 @@ impl Index {
         is_settled: &dyn Fn(i128) -> bool,
     ) {
         let now = now_ns();
-        let is_old = |stat: &crate::fact::Stat| is_settled(Generation::of(stat).youngest_ns());
+        let is_old = |stat: &Stat| is_settled(Generation::of(stat).youngest_ns());
         // Written once more within a tick of the clock, it would look the same.
-        let is_told_apart = |stat: &crate::fact::Stat| !Generation::of(stat).is_racy(now);
+        let is_told_apart = |stat: &Stat| !Generation::of(stat).is_racy(now);
         news.retain(|load| is_old(&load.stat));
         for some in news.chunks(MOST_AT_ONCE) {
             let paths: Vec<&Path> = some.iter().map(|load| &*load.bytecode).collect();
@@ -140,6 +147,15 @@ impl Index {
     }
 }
 
+/// Whether a table that looks so may be written again at this time (nanoseconds since the epoch): every writing is of all
+/// of it, and where each of many processes has a little to add, that must not keep a disk busy. A later one
+/// will learn what this one keeps to itself.
+fn may_be_written(table: &Stat, now: i128) -> bool {
+    let since = now - table.mtime_ns;
+    // A clock that was set back is no reason to wait.
+    table.size <= SMALL || since < 0 || since >= i128::from(table.size) * NS_PER_BYTE
+}
+
 fn learnt_file(load: &Load, content: Content) -> Option<(PathBuf, LearntFile)> {
     let file = LearntFile {
         name: load.source.file_name()?.as_encoded_bytes().into(),
@@ -148,4 +164,22 @@ fn learnt_file(load: &Load, content: Content) -> Option<(PathBuf, LearntFile)> {
         bytes: content.bytes,
     };
     Some((load.source.parent()?.to_owned(), file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_table_is_written_at_a_bounded_rate() {
+        const SECOND: i128 = 1_000_000_000;
+        let after = |size: u64, seconds: i128| {
+            let table = Stat { size, mtime_ns: 1_000 * SECOND, ..Stat::default() };
+            may_be_written(&table, (1_000 + seconds) * SECOND)
+        };
+        assert!(after(SMALL, 0), "a small one whenever there is something new");
+        assert!(!after(SMALL + 1, 0) && !after(100_000_000, 9));
+        assert!(after(100_000_000, 10) && after(SMALL + 1, 4));
+        assert!(after(u64::MAX, -1), "a clock that was set back");
+    }
 }
