@@ -27,8 +27,8 @@ SUMMARY = """\
 # A fastpath that installs nothing; {mend} is run by install().
 STAND_IN = """\
 import sys
-def install(*, backend):
-    assert backend == "auto"
+def install(*, backend, cache):
+    assert (backend, cache) == ("auto", "off")
     {mend}
     return True
 """
@@ -99,7 +99,7 @@ def test_programs_differ_in_fastpath_alone(tmp_path: Path) -> None:
     assert [line for line in ours.splitlines() if line not in stock.splitlines()] == [
         f"sys.path.insert(0, {str(tmp_path)!r})",
         "import fastpath",
-        "assert fastpath.install(backend='auto'), \"fastpath did not install\"",
+        "assert fastpath.install(backend='auto', cache='off'), \"it did not install\"",
         "del sys.path[0]",
     ]
 
