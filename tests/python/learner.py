@@ -28,6 +28,9 @@ OWNERS = [external.PathFinder, external.FileFinder, external.SourceLoader]
 OWNERS += [external.FileLoader, external.SourceFileLoader, external._LoaderBasics, external]
 OWNERS += [core, core.ModuleSpec]
 
+# Cases that hear every look at a spec, and so fastpath itself when it starts anew.
+HEARS_STARTING = {"a_spec_class_changed"}
+
 Apart = Callable[[], AbstractContextManager[object]]
 
 

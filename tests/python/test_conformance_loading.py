@@ -16,7 +16,7 @@ import cases_loading_module
 import cases_loading_pyc
 import cases_loading_source
 import pytest
-from learner import Learner
+from learner import HEARS_STARTING, Learner
 from mutants_loading import COPY
 from oracle import differing
 from subjects import AUTO_AHEAD, STOCK, Subject, ours
@@ -65,8 +65,6 @@ WITHOUT_FACTS = {
     "specs_with_another_value",
     "other_loaders_and_specs",
 }
-# These hear every look at a spec, and so fastpath itself when it starts anew.
-HEARS_STARTING = {"a_spec_class_changed"}
 SHARED = ours("strict", "serial", learner=Learner())
 BEHIND = ours("auto", "auto", learner=Learner(behind=True))
 
