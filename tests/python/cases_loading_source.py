@@ -193,8 +193,9 @@ def the_garbage_collector(w: Loads) -> None:
                 (gc.enable if on else gc.disable)()
                 gc.set_threshold(*numbers)
                 w.imports()
+                w.imports()  # the second time from bytecode
                 w.world.note("collecting", gc.isenabled(), gc.get_threshold())
-                w.pyc(w.stamped()[:-1])
+                w.pyc(w.stamped(text, size=len(text))[:-1])
                 w.load()
                 w.world.note("after an error", gc.isenabled(), gc.get_threshold())
                 os.unlink(w.cache())
