@@ -4,7 +4,7 @@
 //! the table is what a file holds now, with the stat of the very file that was read. Directories go as they were
 //! listed. What is too young to be told from a later change stays out, and is learnt by a later process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -90,7 +90,7 @@ impl Index {
             return None;
         }
         let known = self.plan().unwrap_or_default();
-        let known: std::collections::HashSet<_> = known.iter().collect();
+        let known: HashSet<_> = known.iter().collect();
         let has_more = touched.iter().any(|path| !known.contains(path));
         has_more.then(|| (share.program.clone(), touched))
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::{Index, count};
-use crate::fact::{Content, Fact, Generation, Stat};
+use crate::fact::{Content, Fact, Stamp, Stat};
 
 /// A bytecode file larger than this is stock's business, in bytes.
 const LARGEST: u64 = 64 << 20;
@@ -62,8 +62,7 @@ impl Index {
         let content = self.shelf().take(path, Instant::now())?;
         let ask = || self.prober.stat(&[path]).pop()?.stat().copied();
         let now = now.copied().or_else(ask)?;
-        let same =
-            Generation::of(&now) == Generation::of(&content.stat) && now.size == content.stat.size;
+        let same = Stamp::of(&now) == Stamp::of(&content.stat);
         if same {
             count(&self.counters.ahead_used_files, 1);
             count(&self.counters.ahead_used_bytes, content.bytes.len());

@@ -1,6 +1,6 @@
-//! What is known already: the process's own table.
+//! What is known already: the process's own table, and the tables that other processes have left in files (`shared`).
 //!
-//! It holds facts and forgets them; it never asks the filesystem, and takes no lock for longer
+//! It holds facts and forgets them; it never asks the filesystem about them, and takes no lock for longer
 //! than a copy.
 
 mod local;

@@ -10,10 +10,10 @@ use std::path::Path;
 
 use super::reopened::{Reopened, Version};
 use super::windows::Windows;
-use super::{Bytes, Refusal, Trust, owner, system};
+use super::{Bytes, Refusal, Trust, layout, owner, system};
 
 /// Bytes read at once while the file is open: the end of it, where a table says what is in it.
-const TAIL: u64 = 16 << 10;
+const TAIL: u64 = layout::TAIL as u64;
 
 /// A table of more bytes is none: sixteen times what one may grow to unless told otherwise.
 const LARGEST: u64 = 4 << 30;
