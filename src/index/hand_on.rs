@@ -51,7 +51,8 @@ impl Index {
             return Ok(Published::NothingNew);
         }
         let now = now_ns();
-        if !self.prober.stat(&[file])[0].stat().is_none_or(|table| may_be_written(table, now)) {
+        let old = &self.prober.stat(&[file])[0];
+        if !old.stat().is_none_or(|old| may_be_written(old, share.limit, now)) {
             return Ok(Published::NothingNew);
         }
         let is_settled = |ns: i128| now - ns >= share.settled_ns;
@@ -149,11 +150,12 @@ impl Index {
 
 /// Whether a table that looks so may be written again at this time (nanoseconds since the epoch): every writing is of all
 /// of it, and where each of many processes has a little to add, that must not keep a disk busy. A later one
-/// will learn what this one keeps to itself.
-fn may_be_written(table: &Stat, now: i128) -> bool {
+/// will learn what this one keeps to itself. What is above the `limit` is no table of this user's, or is to become smaller.
+fn may_be_written(table: &Stat, limit: u64, now: i128) -> bool {
     let since = now - table.mtime_ns;
+    let is_cheap = table.size <= SMALL || table.size > limit;
     // A clock that was set back is no reason to wait.
-    table.size <= SMALL || since < 0 || since >= i128::from(table.size) * NS_PER_BYTE
+    is_cheap || since < 0 || since >= i128::from(table.size) * NS_PER_BYTE
 }
 
 fn learnt_file(load: &Load, content: Content) -> Option<(PathBuf, LearntFile)> {
@@ -175,11 +177,12 @@ mod tests {
         const SECOND: i128 = 1_000_000_000;
         let after = |size: u64, seconds: i128| {
             let table = Stat { size, mtime_ns: 1_000 * SECOND, ..Stat::default() };
-            may_be_written(&table, (1_000 + seconds) * SECOND)
+            may_be_written(&table, 200_000_000, (1_000 + seconds) * SECOND)
         };
         assert!(after(SMALL, 0), "a small one whenever there is something new");
         assert!(!after(SMALL + 1, 0) && !after(100_000_000, 9));
         assert!(after(100_000_000, 10) && after(SMALL + 1, 4));
-        assert!(after(u64::MAX, -1), "a clock that was set back");
+        assert!(after(100_000_000, -1), "a clock that was set back");
+        assert!(!after(200_000_000, 0) && after(200_000_001, 0), "above the limit");
     }
 }
