@@ -31,7 +31,7 @@ QUICK_RELEASE := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNI
 PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
 
 .PHONY: help demo build venv test test-rust test-python test-cpython-quick test-cpython sid \
-	lint lint-rust lint-python format bench bench-rust bench-python bench-farm bench-cshim replay clean
+	lint lint-rust lint-python format bench bench-rust bench-python bench-farm bench-cshim replay experiments clean
 
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +116,10 @@ run-cpython = $(BIN)/python tests/cpython/run.py --wheel $(WHEELS)/*.whl --tests
 	  $(addprefix --python ,$(2)) $$(test ! -d $(SID)/usr || echo --sid-root $(SID)) \
 	  --json build/cpython-$(1).json || \
 	  { test $$? = 77 && echo 'skip: CPython'"'"'s own tests: no CPython that ships them'; }
+
+# EXPERIMENTS="0004 0006 --quick" chooses; --record replaces what their folders say.
+experiments: $(INSTALLED) $(TESTBED) $(PLOT) $(REPLAY) ## Run the experiments again (EXPERIMENTS="0004 --quick")
+	$(BIN)/python experiments/run.py $(EXPERIMENTS)
 
 # --- proof -------------------------------------------------------------------------------
 
