@@ -143,8 +143,10 @@ impl Index {
                 continue;
             }
             files += now.len();
+            let asked = Instant::now();
             let fetched = self.fetch(&mut pass, dialect, &now);
-            self.sort_out(dialect, scene, now.into_iter().zip(fetched), &mut names);
+            let done = now.into_iter().zip(fetched);
+            self.sort_out(dialect, scene, asked, done, &mut names);
         }
         self.shelf().forget(&names);
     }
@@ -320,6 +322,7 @@ impl Index {
         &self,
         dialect: &Dialect,
         scene: &Scene,
+        asked: Instant,
         done: impl Iterator<Item = ((Wanted, Place), Fetched)>,
         waiting: &mut Vec<String>,
     ) {
@@ -336,7 +339,7 @@ impl Index {
                 self.shelf().settle(wanted.name.clone(), place.home.into());
             }
             let (Some(file), Some(fetched)) = (place.file, fetched) else { continue };
-            let Some(imports) = self.keep(dialect, file, fetched) else { continue };
+            let Some(imports) = self.keep(dialect, file, fetched, asked) else { continue };
             let package = match wanted.name.rsplit_once('.') {
                 _ if is_package => &*wanted.name,
                 Some((package, _)) => package,
@@ -353,6 +356,7 @@ impl Index {
         dialect: &Dialect,
         source: PathBuf,
         (stat, content): (Stat, Content),
+        asked: Instant,
     ) -> Option<Vec<Import>> {
         match Claim::of(&content.bytes, dialect.magic)? {
             claim @ Claim::Timestamp { .. } if !claim.fits(&stat) => return None,
@@ -361,7 +365,7 @@ impl Index {
         let imports = bytecode::imports(&content.bytes[pyc::HEADER..], dialect.opcodes);
         let bytes = content.bytes.len();
         let path = bytecode_of(dialect, &source)?;
-        if self.shelf().put(path, source, content, Instant::now()) {
+        if self.shelf().put(path, source, content, asked) {
             count(&self.counters.ahead_files, 1);
             count(&self.counters.ahead_bytes, bytes);
         }
@@ -370,16 +374,19 @@ impl Index {
 
     /// A question had us sleep for so long: about a file that is to be loaded, or, where there is none, about directories.
     /// Network filesystems tell the kernel how long it may keep what they say, a second or three; when that is
-    /// over, every import would wait for its own files again. So everything that is still to be imported is asked
-    /// about in one batch, which tells us nothing, but lets the kernel answer what we ask when each is imported.
+    /// over, every import would wait for its own files again. So everything that is still to be imported, and forgotten too,
+    /// is asked about in one batch, which tells us nothing, but lets the kernel answer what we ask when each is imported.
     pub(super) fn refresh_if_forgotten(&self, slept: Duration, bytecode: Option<&Path>) {
-        let paths = self.shelf().forgotten(slept, bytecode, Instant::now());
+        let asked = Instant::now();
+        let paths = self.shelf().forgotten(slept, bytecode, asked);
         if paths.is_empty() {
             return;
         }
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
         count(&self.counters.ahead_refreshes, 1);
-        let _ = self.prober.stat(&paths);
+        let waited = self.prober.wait_for(&paths);
+        let waited = paths.into_iter().zip(waited).filter(|(_, waited)| *waited);
+        self.shelf().refreshed(&waited.map(|(path, _)| path).collect(), asked);
     }
 }
 
@@ -412,7 +419,7 @@ fn bytecode_of(dialect: &Dialect, file: &Path) -> Option<PathBuf> {
 
 /// Both, the first on a thread of its own if one can be had; it ends before this returns. If that thread panics,
 /// nothing is lost: it is done again here.
-fn together<A: Send, B>(a: impl Fn() -> A + Sync, b: impl FnOnce() -> B) -> (A, B) {
+pub(super) fn together<A: Send, B>(a: impl Fn() -> A + Sync, b: impl FnOnce() -> B) -> (A, B) {
     std::thread::scope(|scope| {
         let helper = Builder::new().spawn_scoped(scope, &a);
         let b = b();

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::ahead::together;
 use super::{Index, count};
 use crate::fact::{Content, Fact, Stamp, Stat};
 
@@ -33,7 +34,11 @@ impl Index {
         let asked = [source, bytecode];
         let asked = &asked[..1 + usize::from(proposal.is_some())];
         let before = self.prober.slept();
-        let facts = self.prober.stat(asked);
+        let is_far = proposal.is_none() && self.is_slow(source) && !self.shelf().has(bytecode);
+        let ask = || self.prober.stat(asked);
+        // Two waits at a time. A bytecode file that is older than its source is found out either way.
+        let (facts, read) =
+            if is_far { together(ask, || Some(self.read_whole(bytecode))) } else { (ask(), None) };
         if proposal.is_some() && self.has_been_slow(before, asked.len()) {
             self.meet_slow_plan(source);
         }
@@ -44,10 +49,11 @@ impl Index {
             self.refresh_if_forgotten(self.prober.slept().saturating_sub(before), Some(bytecode));
         }
         let now = facts.get(1).and_then(Fact::stat);
-        let content = self
-            .fetched(bytecode, now)
-            .or_else(|| self.proposed(proposal.as_ref()?, now?))
-            .or_else(|| self.read_whole(bytecode));
+        let content = read.unwrap_or_else(|| {
+            self.fetched(bytecode, now)
+                .or_else(|| self.proposed(proposal.as_ref()?, now?))
+                .or_else(|| self.read_whole(bytecode))
+        });
         count(&self.counters.read_ns, stated.elapsed().as_nanos() as usize);
         let loaded = Loaded { source: stat?, bytecode: content? };
         let is_news = !proposal.is_some_and(|proposal| proposal.is_of(&loaded));

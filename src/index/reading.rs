@@ -123,12 +123,15 @@ impl Index {
         }
     }
 
-    /// Whether the directory in which this file lies was slow to read.
+    /// Whether look-ahead from this file may be worth something.
     #[must_use]
     pub fn is_worth_looking_ahead(&self, file: &Path) -> bool {
-        self.may_look_ahead()
-            && (self.ahead == LookAhead::Always
-                || file.parent().is_some_and(|dir| self.directory(dir).state().slow))
+        self.may_look_ahead() && (self.ahead == LookAhead::Always || self.is_slow(file))
+    }
+
+    /// Whether the directory in which this file lies was slow to read.
+    pub(super) fn is_slow(&self, file: &Path) -> bool {
+        self.has_met_slow() && file.parent().is_some_and(|dir| self.directory(dir).state().slow)
     }
 
     /// Reads these directories: their generations in one batch, then their names in one.

@@ -31,6 +31,7 @@ impl Index {
         let dirs: HashSet<&Path> = plan.iter().filter_map(|file| file.parent()).collect();
         let paths: Vec<&Path> = dirs.into_iter().chain(plan.iter().map(PathBuf::as_path)).collect();
         count(&self.counters.plan_paths, paths.len());
+        let asked = Instant::now();
         let facts = self.prober.stat(&paths);
         // They answer soon now, which does not make them fast.
         let device = |dir: &Arc<Directory>| {
@@ -44,11 +45,10 @@ impl Index {
             }
         }
         let mut shelf = self.shelf();
-        let now = Instant::now();
         // A source stands before its bytecode.
         for pair in plan.windows(2) {
             if pair[1].extension().is_some_and(|extension| extension == "pyc") {
-                shelf.expect(pair[1].clone(), pair[0].clone(), now);
+                shelf.expect(pair[1].clone(), pair[0].clone(), asked);
             }
         }
     }

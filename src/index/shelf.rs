@@ -35,6 +35,10 @@ pub struct Shelf {
     filled: Option<Instant>,
     attempted: HashSet<String>,
     homes: HashMap<String, Dirs>,
+    /// The least age at which a file was forgotten.
+    lasts: Option<Duration>,
+    /// When files were asked about once more.
+    asked: Option<Instant>,
     /// How often a file was slow to be asked about although that was just refreshed.
     in_vain: u32,
 }
@@ -45,7 +49,7 @@ struct Fetched {
     source: PathBuf,
     /// None where it need not be fetched, but will be asked about.
     content: Option<Content>,
-    /// When it was asked about last.
+    /// When the kernel was told of it last.
     asked: Instant,
     /// Whether that was for the kernel to know it, after it had forgotten.
     is_refreshed: bool,
@@ -56,9 +60,8 @@ impl Fetched {
         self.content.as_ref().map_or(0, |content| content.bytes.len())
     }
 
-    /// Whether the kernel may have forgotten what it was told of it.
-    fn may_be_forgotten(&self, now: Instant) -> bool {
-        now.duration_since(self.asked) >= KEPT
+    fn age(&self, now: Instant) -> Duration {
+        now.duration_since(self.asked)
     }
 }
 
@@ -94,27 +97,38 @@ impl Shelf {
         (MOST_BYTES - self.bytes) as u64
     }
 
-    /// Keeps a bytecode file until somebody asks for it; false if there is no room for more.
-    pub fn put(&mut self, path: PathBuf, source: PathBuf, content: Content, now: Instant) -> bool {
+    /// Keeps a bytecode file, `asked` about then, until somebody asks for it; false if there is no room for more.
+    pub fn put(
+        &mut self,
+        path: PathBuf,
+        source: PathBuf,
+        content: Content,
+        asked: Instant,
+    ) -> bool {
         if content.bytes.len() as u64 > self.room() {
             return false;
         }
         self.bytes += content.bytes.len();
-        self.insert(path, source, Some(content), now);
+        self.insert(path, source, Some(content), asked);
         true
     }
 
     /// Somebody will ask about this file, and about its source; its content is had elsewhere.
-    pub fn expect(&mut self, path: PathBuf, source: PathBuf, now: Instant) {
-        self.insert(path, source, None, now);
+    pub fn expect(&mut self, path: PathBuf, source: PathBuf, asked: Instant) {
+        self.insert(path, source, None, asked);
     }
 
-    fn insert(&mut self, path: PathBuf, source: PathBuf, content: Option<Content>, now: Instant) {
-        self.filled = Some(now);
-        let file = Fetched { source, content, asked: now, is_refreshed: false };
+    fn insert(&mut self, path: PathBuf, source: PathBuf, content: Option<Content>, asked: Instant) {
+        self.filled = Some(asked);
+        let file = Fetched { source, content, asked, is_refreshed: false };
         if let Some(former) = self.files.insert(path, file) {
             self.bytes -= former.len();
         }
+    }
+
+    /// Whether this file is here, or expected.
+    pub fn has(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
     }
 
     /// What was fetched of this file, if it was. If it was not, and nothing has been put here for long, the rest
@@ -134,9 +148,12 @@ impl Shelf {
     }
 
     /// What to ask about once more, because a question had us sleep for so long that the kernel must have forgotten what it
-    /// knew: one about this file, or about directories. Every source and bytecode file here that it may have forgotten too,
+    /// knew: one about this file, or about directories. Every bytecode file and source here that it may have forgotten too,
     /// and the directories that sources lie in: finding them asks for those. Of a file that is not here it never knew
-    /// anything. From now on it knows these.
+    /// anything. How long it knows something, files show that turn out to be forgotten.
+    ///
+    /// What it still knows it answers itself, and forgets as soon as it would have. So [`Shelf::refreshed`] has to be
+    /// told what was waited for.
     pub fn forgotten(
         &mut self,
         slept: Duration,
@@ -148,23 +165,39 @@ impl Shelf {
         }
         match file.map(|file| self.files.get(file)) {
             Some(None) => return Vec::new(),
-            Some(Some(known)) if !known.may_be_forgotten(now) => {
+            Some(Some(known)) if known.age(now) < KEPT => {
                 self.in_vain += u32::from(known.is_refreshed);
                 return Vec::new();
             }
-            _ => {}
+            Some(Some(known)) => {
+                let age = known.age(now);
+                self.lasts = Some(self.lasts.map_or(age, |lasts| lasts.min(age)));
+            }
+            None => {}
         }
-        let mut old: Vec<_> =
-            self.files.iter_mut().filter(|(_, f)| f.may_be_forgotten(now)).collect();
+        let is_just_asked = self.asked.is_some_and(|asked| now.duration_since(asked) < KEPT);
+        if self.lasts.is_none() && is_just_asked {
+            return Vec::new();
+        }
+        let least = self.lasts.unwrap_or(KEPT);
+        let old: Vec<_> = self.files.iter().filter(|(_, file)| file.age(now) >= least).collect();
         if old.len() < WORTH_REFRESHING {
             return Vec::new();
         }
-        for (_, file) in &mut old {
-            (file.asked, file.is_refreshed) = (now, true);
-        }
+        self.asked = Some(now);
         let dirs: HashSet<&Path> = old.iter().filter_map(|(_, f)| f.source.parent()).collect();
         let files = old.iter().flat_map(|(path, file)| [path.as_path(), &*file.source]);
         files.chain(dirs).map(Path::to_owned).collect()
+    }
+
+    /// These were `asked` about, and waited for: the kernel had forgotten them, and knows them again. A file of which it
+    /// knew one path still, it will forget soon.
+    pub fn refreshed(&mut self, waited: &HashSet<&Path>, asked: Instant) {
+        for (path, file) in &mut self.files {
+            if waited.contains(path.as_path()) && waited.contains(file.source.as_path()) {
+                (file.asked, file.is_refreshed) = (asked, true);
+            }
+        }
     }
 }
 
@@ -233,21 +266,57 @@ mod tests {
         assert!(shelf.attempted.len() <= MOST_NAMES);
     }
 
+    /// How many paths are asked about once more, and all of them waited for.
+    fn asks(shelf: &mut Shelf, slept: Duration, file: Option<&str>, at: Instant) -> usize {
+        let paths = shelf.forgotten(slept, file.map(Path::new), at);
+        shelf.refreshed(&paths.iter().map(PathBuf::as_path).collect(), at);
+        paths.len()
+    }
+
     #[test]
     fn everything_old_is_asked_for_when_the_kernel_forgot() {
         let began = Instant::now();
         let mut shelf = full(began);
-        let mut asks = |slept, at| shelf.forgotten(slept, None, began + at).len();
-        assert_eq!(asks(Duration::from_micros(100), SECOND), 0, "that was quick");
-        assert_eq!(asks(SLOW, KEPT / 2), 0, "it cannot have forgotten yet");
-        assert_eq!(asks(SLOW, SECOND), 9, "four files, their sources and the directory of these");
-        assert_eq!(asks(SLOW, SECOND + KEPT / 2), 0, "just done");
-        assert_eq!(asks(SLOW, 2 * SECOND), 9);
+        let mut all = |slept, at| asks(&mut shelf, slept, None, began + at);
+        assert_eq!(all(Duration::from_micros(100), SECOND), 0, "that was quick");
+        assert_eq!(all(SLOW, KEPT / 2), 0, "it cannot have forgotten yet");
+        assert_eq!(all(SLOW, SECOND), 9, "four files, their sources and the directory of these");
+        assert_eq!(all(SLOW, SECOND + KEPT / 2), 0, "just done");
+        assert_eq!(all(SLOW, 2 * SECOND), 9);
         shelf.put("e".into(), "/d/e".into(), content(1), began + 3 * SECOND);
-        let mut asks = |at| shelf.forgotten(SLOW, None, began + at).len();
-        assert_eq!(asks(3 * SECOND + KEPT / 2), 9, "but for what was just fetched");
-        assert_eq!(asks(3 * SECOND + KEPT), 0, "that is one file");
-        assert_eq!(asks(4 * SECOND), 11);
+        let mut all = |at| asks(&mut shelf, SLOW, None, began + at);
+        assert_eq!(all(3 * SECOND + KEPT / 2), 9, "but for what was just fetched");
+        assert_eq!(all(3 * SECOND + KEPT), 0, "that is one file");
+        assert_eq!(all(4 * SECOND), 11);
+    }
+
+    #[test]
+    fn how_long_something_is_known_shows_when_a_file_is_forgotten() {
+        let began = Instant::now();
+        let mut shelf = full(began);
+        let later = Duration::from_millis(300);
+        for name in ["e", "f", "g", "h"] {
+            shelf.put(name.into(), Path::new("/e").join(name), content(1), began + later);
+        }
+        let mut asks = |file, at| asks(&mut shelf, SLOW, file, began + at);
+        assert_eq!(asks(Some("a"), SECOND), 9, "four files, their sources, a directory");
+        assert_eq!(asks(None, SECOND + later / 2), 0, "the others are still known");
+        assert_eq!(asks(Some("e"), SECOND + later), 9, "now they are not");
+        assert_eq!(asks(None, 2 * SECOND), 9);
+        assert_eq!(asks(None, 2 * SECOND + later), 9);
+    }
+
+    /// Nobody has seen yet how long that takes, so everything is asked about, and most of it in vain.
+    #[test]
+    fn what_the_kernel_still_knew_is_asked_about_when_it_forgets() {
+        let began = Instant::now();
+        let mut shelf = shelf(&["a", "b", "c", "d", "e"], began);
+        let at = began + SECOND;
+        assert_eq!(shelf.forgotten(SLOW, None, at).len(), 11);
+        shelf.refreshed(&["a", "/d/a", "b", "/d/c"].map(Path::new).into(), at);
+        let soon = at + KEPT / 2;
+        assert_eq!(asks(&mut shelf, SLOW, Some("b"), soon), 9, "all but a");
+        assert_eq!(asks(&mut shelf, SLOW, Some("b"), soon), 0);
     }
 
     #[test]
@@ -263,20 +332,20 @@ mod tests {
         let began = Instant::now();
         let mut shelf = full(began);
         let at = |round: u32| began + SECOND * round;
-        let here = Some(Path::new("a"));
+        let here = Some("a");
         for _ in 0..9 {
-            assert!(shelf.forgotten(SLOW, here, began + KEPT / 2).is_empty(), "just fetched");
+            assert_eq!(asks(&mut shelf, SLOW, here, began + KEPT / 2), 0, "just fetched");
         }
         for round in 1..9 {
-            assert!(shelf.forgotten(SLOW, Some(Path::new("x")), at(round)).is_empty());
-            assert!(!shelf.forgotten(SLOW, None, at(round)).is_empty(), "{round}");
-            assert!(shelf.forgotten(SLOW, None, at(round) + KEPT / 2).is_empty());
+            assert_eq!(asks(&mut shelf, SLOW, Some("x"), at(round)), 0);
+            assert_ne!(asks(&mut shelf, SLOW, None, at(round)), 0, "{round}");
+            assert_eq!(asks(&mut shelf, SLOW, None, at(round) + KEPT / 2), 0);
         }
         for round in 10..10 + MOST_IN_VAIN {
-            assert!(!shelf.forgotten(SLOW, here, at(round)).is_empty(), "{round}");
-            assert!(shelf.forgotten(SLOW, here, at(round) + KEPT / 2).is_empty());
+            assert_ne!(asks(&mut shelf, SLOW, here, at(round)), 0, "{round}");
+            assert_eq!(asks(&mut shelf, SLOW, here, at(round) + KEPT / 2), 0);
         }
-        assert!(shelf.forgotten(SLOW, here, at(99)).is_empty());
+        assert_eq!(asks(&mut shelf, SLOW, here, at(99)), 0);
     }
 
     #[test]
@@ -295,8 +364,8 @@ mod tests {
         let room = shelf.room();
         shelf.expect("e".into(), "/e/e".into(), began);
         assert_eq!(shelf.room(), room);
-        assert_eq!(shelf.forgotten(SLOW, None, began + SECOND).len(), 12);
+        assert_eq!(asks(&mut shelf, SLOW, None, began + SECOND), 12);
         assert_eq!(shelf.take(Path::new("e"), began), None);
-        assert_eq!(shelf.forgotten(SLOW, None, began + 2 * SECOND).len(), 9);
+        assert_eq!(asks(&mut shelf, SLOW, None, began + 2 * SECOND), 9);
     }
 }

@@ -5,8 +5,7 @@
 //! kept, nothing is locked, and until something was slow a look costs one load.
 //!
 //! A place is a directory, and costs what the calls for paths in it cost. One that was never
-//! asked is taken to be as slow as the directory it lies in: packages are imported from the
-//! outside to the inside, so that one is known.
+//! asked is taken to be as slow as the nearest one above it that was: they are most likely of the same filesystem.
 
 use std::hash::{Hash, Hasher};
 use std::path::Path;
@@ -41,10 +40,15 @@ impl Memory {
         self.slept_ns.load(Relaxed)
     }
 
+    /// Whether anything was ever slow.
+    pub(super) fn has_met_slow(&self) -> bool {
+        self.any.load(Relaxed)
+    }
+
     /// How long the calls in these places will wait, in nanoseconds, for all of the batch but
     /// its slowest call: what company could save.
     pub(super) fn expect<'p>(&self, places: impl Iterator<Item = &'p [u8]>) -> u64 {
-        if !self.any.load(Relaxed) {
+        if !self.has_met_slow() {
             return 0;
         }
         let costs = places.map(|place| u64::from(self.cost(place)));
@@ -62,17 +66,19 @@ impl Memory {
         if waited_ns >= WORTH_NS {
             self.any.store(true, Relaxed);
             self.slot(place()).store(waited_ns, Relaxed);
-        } else if self.any.load(Relaxed) {
+        } else if self.has_met_slow() {
             let slot = self.slot(place());
             let half = slot.load(Relaxed) / 2;
             slot.store(if half < WORTH_NS { QUICK } else { half }, Relaxed);
         }
     }
 
-    fn cost(&self, place: &[u8]) -> u32 {
-        match self.slot(place).load(Relaxed) {
-            UNKNOWN => self.slot(dirname(place)).load(Relaxed),
-            known => known,
+    fn cost(&self, mut place: &[u8]) -> u32 {
+        loop {
+            match self.slot(place).load(Relaxed) {
+                UNKNOWN if !place.is_empty() => place = dirname(place),
+                cost => return cost,
+            }
         }
     }
 
@@ -146,12 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_place_is_as_slow_as_the_one_it_lies_in() {
+    fn an_unknown_place_is_as_slow_as_the_nearest_above_it() {
         let memory = Memory::default();
         memory.note(|| b"/far", MS);
-        assert_eq!(expect(&memory, &[b"/far/new", b"/far/newer"]), MS);
+        assert_eq!(expect(&memory, &[b"/far/new", b"/far/newer/inner"]), MS);
+        assert_eq!(expect(&memory, &[b"/new", b"relative"]), 0);
         memory.note(|| b"/far/new", 0);
-        assert_eq!(expect(&memory, &[b"/far/new", b"/far/new"]), u64::from(QUICK));
+        assert_eq!(expect(&memory, &[b"/far/new", b"/far/new/inner"]), u64::from(QUICK));
     }
 
     #[test]

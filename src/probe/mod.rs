@@ -36,6 +36,7 @@ use std::time::Duration;
 use crate::fact::{Content, Fact};
 pub use list::Listing;
 use memory::Memory;
+use pace::Pace;
 
 /// Whether this platform's filesystems tell `a` from `A`. Where they do not, only a listing shows how a
 /// name is spelled, and a probe decides nothing.
@@ -191,7 +192,8 @@ impl Prober {
     }
 
     /// How long the calls of batches have slept so far: those under way at the same time add up, and a call that was
-    /// merely preempted counts for nothing. The engine `serial` does not measure.
+    /// merely preempted counts for nothing, nor does a batch of one before anything was slow. The engine `serial` does not
+    /// measure.
     #[must_use]
     pub fn slept(&self) -> Duration {
         Duration::from_nanos(self.memory.slept_ns())
@@ -208,7 +210,7 @@ impl Prober {
         self.counters.batches.fetch_add(1, Relaxed);
         if let [path] = paths {
             self.counters.serial.fetch_add(1, Relaxed);
-            return vec![serial::stat_one(path)];
+            return vec![self.timed(path, serial::stat_one)];
         }
         match self.backend {
             Backend::Auto => self.stat_by_crew(paths, crew::Opening::Alone),
@@ -225,6 +227,29 @@ impl Prober {
                 serial::stat(paths)
             }
         }
+    }
+
+    /// Asks about every path, for the kernel to know the answers: whether each was waited for, in order, so that the
+    /// kernel has just learnt it. What a ring does is not known to have been quick; the engine `serial` does not measure.
+    #[must_use]
+    pub fn wait_for(&self, paths: &[&Path]) -> Vec<bool> {
+        let opening = match self.backend {
+            Backend::Only(Engine::Threads) => crew::Opening::Many,
+            Backend::Auto => crew::Opening::Alone,
+            Backend::Only(Engine::Serial | Engine::Uring) => {
+                let _ = self.stat(paths);
+                return vec![true; paths.len()];
+            }
+        };
+        self.counters.batches.fetch_add(1, Relaxed);
+        self.counters.threads.fetch_add(paths.len() as u64, Relaxed);
+        let ask = |path: &Path| {
+            let mut pace = Pace::start();
+            let _ = serial::stat_one(path);
+            pace.lap() > 0
+        };
+        let job = crew::Job { ask, place: memory::parent };
+        crew::run(&job, paths, &self.memory, opening).answers
     }
 
     /// The names in every directory, in order, `limit` names at the most in each; or the errno.
@@ -271,7 +296,7 @@ impl Prober {
             crew::run(&job, paths, &self.memory, opening).answers
         };
         let mut answers = match self.backend {
-            _ if paths.len() == 1 => vec![one(paths[0])],
+            _ if paths.len() == 1 => vec![self.timed(paths[0], one)],
             Backend::Only(Engine::Serial) => paths.iter().map(|path| one(path)).collect(),
             Backend::Only(Engine::Threads) => crew(paths, crew::Opening::Many),
             Backend::Auto => crew(paths, crew::Opening::Alone),
@@ -288,6 +313,21 @@ impl Prober {
             }
         }
         answers
+    }
+
+    /// One plain call, and how long it slept, once anything was slow. That it was quick says nothing of its place: the kernel
+    /// may have known that one path.
+    fn timed<T>(&self, path: &Path, ask: impl Fn(&Path) -> T) -> T {
+        if self.backend == Backend::Only(Engine::Serial) || !self.memory.has_met_slow() {
+            return ask(path);
+        }
+        let mut pace = Pace::start();
+        let answer = ask(path);
+        let slept = pace.lap();
+        if slept > 0 {
+            self.memory.note(|| memory::parent(path), slept);
+        }
+        answer
     }
 
     fn stat_by_crew(&self, paths: &[&Path], opening: crew::Opening) -> Vec<Fact> {
