@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import fastpath
 from fastpath import _trace_flame
+from fastpath._text import count
 from fastpath._trace_text import HONEST, NO_TREE, bucket, difference, printable
 
 if TYPE_CHECKING:
@@ -93,6 +94,12 @@ def _summary(
 ) -> Iterator[str]:
     labels = [run.label for run in runs] or list(trees)
     columns: dict[str, list[str]] = {}
+    if trees:
+        told = [trees[label] for label in labels]
+        columns |= {
+            "modules": [f"{sum(1 for _ in _trace_flame.walk(tree.roots)):,}" for tree in told],
+            "importing, without strace": [f"{_trace_flame.spent(tree):,.1f} ms" for tree in told],
+        }
     if runs:
         columns |= {
             "calls on files": [f"{run.total.calls:,}" for run in runs],
@@ -103,12 +110,6 @@ def _summary(
             "io_uring batches": [f"{run.uring:,}" for run in runs],
             "exit code": [str(run.code) for run in runs],
             "fastpath": [_presence(run) for run in runs],
-        }
-    if trees:
-        told = [trees[label] for label in labels]
-        columns |= {
-            "modules": [f"{sum(1 for _ in _trace_flame.walk(tree.roots)):,}" for tree in told],
-            "importing, without strace": [f"{_trace_flame.spent(tree):,.1f} ms" for tree in told],
         }
     yield '<dl class="totals">'
     for title, values in columns.items():
@@ -121,7 +122,11 @@ def _summary(
     said = [*difference(runs), *notes, *([HONEST] if runs else [])]
     if any(run.uring for run in runs):
         said.append("what was asked in io_uring batches strace does not see, and is not counted")
-    yield from ("<ul>", *(f"<li>{_sentence(text)}</li>" for text in said), "</ul>")
+    lines = sum(run.not_understood for run in runs)
+    if lines:
+        said.append(f"{count(lines, 'line', 'lines')} of strace's not understood")
+    if said:
+        yield from ("<ul>", *(f"<li>{_sentence(text)}</li>" for text in said), "</ul>")
 
 
 def _presence(run: Counts) -> str:

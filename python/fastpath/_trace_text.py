@@ -1,6 +1,6 @@
 """What ``trace`` says in a terminal: tables and a histogram, one run or two side by side.
 
-Used by ``_trace``; the page has its own words (``_trace_html``).
+Used by ``_trace``; the page (``_trace_html``, ``_trace_flame``) borrows a few sentences.
 """
 
 from __future__ import annotations
