@@ -162,7 +162,8 @@ def main(arguments: list[str]) -> int:
     options = top.parse_args(arguments)
     if options.command == "trace":
         if not program or options.words:
-            top.error("trace: the command to run stands behind --, as: trace -- python app.py")
+            missing = "trace: the command to run stands behind --, as: trace -- python app.py"
+            return report(Problem(missing, USAGE))
         options.words = program
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold any byte

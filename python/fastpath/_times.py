@@ -48,16 +48,21 @@ class Module:
         "find",
         "loaded",
         "name",
+        "order",
         "parent",
         "read",
         "stat",
         "unmarshal",
     )
 
-    def __init__(self, name: str, parent: str | None = None) -> None:
-        """Open the account of the module of this full name, first imported by ``parent``."""
+    def __init__(self, name: str, parent: str | None = None, order: int = 0) -> None:
+        """Open the account of a module by its full name, first imported by ``parent``.
+
+        ``order`` says how many accounts were opened before.
+        """
         self.name = name
         self.parent = parent
+        self.order = order
         self.loaded: _Loaded = "not found"
         self.cumulative = self.find = self.stat = self.read = self.unmarshal = self.execute = 0
 
@@ -131,7 +136,7 @@ class Times:
         module = self.modules.get(name)
         if module is None:
             parent = None if outer is None else outer.module.name
-            module = self.modules.setdefault(name, Module(name, parent))
+            module = self.modules.setdefault(name, Module(name, parent, len(self.modules)))
         span = _Span(module, outer, now - thread.rested)
         thread.spans.append(span)
         self._rest(now)

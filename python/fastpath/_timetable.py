@@ -130,7 +130,14 @@ def as_json(modules: list[Module], ahead: dict[str, int], *, stock: bool) -> dic
         "version": fastpath.__version__,
         "stock": stock,
         "modules": [
-            {"name": m.name, "parent": m.parent, "loaded": m.loaded, **costs([m])} for m in modules
+            {
+                "name": m.name,
+                "parent": m.parent,
+                "order": m.order,
+                "loaded": m.loaded,
+                **costs([m]),
+            }
+            for m in modules
         ],
         "totals": totals,
         "ahead": ahead,

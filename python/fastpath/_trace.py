@@ -102,7 +102,7 @@ def main(asked: Asked) -> int:
         notes.append(_LOOKS_SLOW)
     _say(_trace_text.render(runs, notes))
     if asked.html is not None and not trees:
-        _say("\nno import tree: the command is not a Python that has fastpath and names a program")
+        _say(f"\n{_trace_text.NO_TREE}")
     for label, tree in trees.items():
         _say("\n" + _trace_text.render_tree(tree, label))
     _write_told(asked, runs, trees, notes)

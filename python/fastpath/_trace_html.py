@@ -1,54 +1,37 @@
-"""The page of ``trace --html``: histogram, timeline, flame graph, tables, in one file.
+"""The page of ``trace --html``: import tree, timeline, histogram, tables, in one file.
 
-No network, no fonts, no script but the few lines that let a frame of the flame graph fill the
-width; everything from the trace is escaped. Used by ``_trace``.
+Fills the template ``_trace.html``. No network, no fonts, no library, and a policy in the page
+that forbids all of it but its own script; everything from the trace is escaped. Used by
+``_trace``.
 """
 
 from __future__ import annotations
 
-import colorsys
+import base64
+import hashlib
+import re
 import shlex
-import zlib
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fastpath
+from fastpath import _trace_flame
 from fastpath._text import count
-from fastpath._trace_text import HONEST, bucket, hidden, printable
+from fastpath._trace_text import HONEST, NO_TREE, bucket, difference, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fastpath._trace_count import Counts, Row
     from fastpath._trace_imports import Node, Tree
 
+    _Rows = Iterable[tuple[str, Sequence[str]]]
+
 _ROWS = 40
-_HEIGHT = 18
-_WIDTH = 1000
-_BAND = 80
-_SMALLEST = 0.0002  # a frame's share of the width below which nobody could see it
-_STYLE = """
-body{font:14px system-ui,sans-serif;margin:2em auto;max-width:1100px;padding:0 1em;color:#222}
-h2{margin-top:2em}table{border-collapse:collapse}td,th{padding:1px 10px;text-align:right}
-td:last-child,th:last-child{text-align:left;font-family:monospace}
-tr:nth-child(even){background:#f4f4f4}
-.runs{display:flex;flex-wrap:wrap;gap:2em}svg{display:block;width:100%}svg text{font-size:11px}
-.flame{position:relative;overflow:hidden}
-.flame div{position:absolute;height:17px;overflow:hidden;white-space:nowrap;cursor:pointer;
-font:11px/17px monospace;border-right:1px solid #fff;box-sizing:border-box;text-indent:3px}
-"""
-# A click on a frame makes it as wide as the page, and those on and under it fit.
-_SCRIPT = """
-document.querySelectorAll('.flame').forEach(function (flame) {
-  flame.addEventListener('click', function (event) {
-    var at = event.target.dataset, x = 0, width = 1;
-    if (at.x !== undefined) { x = +at.x; width = +at.w || 1; }
-    flame.querySelectorAll('div').forEach(function (frame) {
-      frame.style.left = 100 * (frame.dataset.x - x) / width + '%';
-      frame.style.width = 100 * frame.dataset.w / width + '%';
-    });
-  });
-});
-"""
+_LEGEND = 12
+_HEIGHT = 100
+_GOLDEN = 137.508  # degrees: neighbours in rank get colours far apart
 
 
 def page(
@@ -58,174 +41,262 @@ def page(
     notes: Sequence[str] = (),
 ) -> str:
     """Return the whole page about a command."""
+    template = Path(__file__).with_name("_trace.html").read_text(encoding="utf-8")
     command = escape(printable(shlex.join(words)))
-    parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        f"<title>fastpath trace: {command}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>fastpath trace</h1><p><code>{command}</code></p>",
-    ]
+    hues = _hues(runs, trees)
+    parts = ["<header><h1>fastpath trace</h1>", f"<p><code>{command}</code></p>"]
+    parts += [*_summary(runs, trees, notes), "</header><main>"]
+    parts += _trace_flame.section(trees, hues) if trees else [f"<p>{escape(NO_TREE)}</p>"]
     if runs:
-        parts += _traced(runs, notes)
-    for label, tree in trees.items():
-        parts += _flame(label, tree)
-    parts.append(f"<script>{_SCRIPT}</script></body></html>\n")
-    return "\n".join(parts)
+        parts += [*_timelines(runs, hues), *_histogram(runs)]
+    if any(tree.roots for tree in trees.values()):
+        parts += _modules(trees)
+    for title in ("kinds", "phases", "directories") if runs else ():
+        parts += _calls(title, [(run, getattr(run, title)) for run in runs])
+    version = escape(fastpath.__version__)
+    parts.append(f'</main><footer><p class="quiet">Written by fastpath {version}.</p></footer>')
+    # The command and the trace last: what looks like a mark in them stays as it is.
+    policy, title = _policy(template), f"fastpath trace: {command}"
+    template = template.replace("@POLICY@", policy).replace("@TITLE@", title, 1)
+    before, _, after = template.rpartition("@BODY@")
+    return before + "\n".join(parts) + after
 
 
-def _traced(runs: Sequence[Counts], notes: Sequence[str]) -> Iterator[str]:
-    for note in (HONEST, *notes):
-        yield f"<p>{escape(note[0].upper() + note[1:])}.</p>"
-    for run in runs:
-        yield (
-            f"<p><b>{escape(run.label)}</b>: {run.total.calls:,} calls on files, "
-            f"{run.total.enoent:,} of them ENOENT; {count(run.processes, 'program', 'programs')}, "
-            f"{count(run.threads, 'thread', 'threads')}; exit code {run.code}.</p>"
-        )
-        if run.uring:
-            yield (
-                f"<p>{run.uring:,} io_uring batches: what was asked in them strace does not see, "
-                "and is not counted.</p>"
-            )
-    yield "<h2>How long calls took, under strace</h2>"
-    most = max(max(run.histogram, default=0) for run in runs)
-    for run in runs:
-        yield f"<p>{escape(run.label)}</p>{_histogram(run, most)}"
-    yield "<h2>Timeline</h2><p>Calls that began in each piece of the run; ENOENT is dark."
-    yield from (
-        f' <span style="background:{_colour(name)}">&nbsp;{escape(printable(name))}&nbsp;</span>'
-        for name in dict.fromkeys(band.phase for run in runs for band in run.bands)
-        if name
+def _policy(template: str) -> str:
+    """Return the Content-Security-Policy: nothing but the styles here and this very script."""
+    script = template.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
     )
-    yield "</p>"
+
+
+def _hues(runs: Sequence[Counts], trees: Mapping[str, Tree]) -> dict[str, float]:
+    """Return a colour for each phase and top-level module, the same in every chart."""
+    most: dict[str, float] = {}
     for run in runs:
-        yield f"<p>{escape(run.label)}, {run.wall * 1e3:.0f} ms under strace</p>{_timeline(run)}"
-    for title in ("kinds", "phases", "directories"):
-        yield f"<h2>By {title[:-3] + 'y' if title.endswith('ies') else title[:-1]}</h2>"
-        yield '<div class="runs">'
-        for run in runs:
-            yield f"<div><p>{escape(run.label)}</p>{_table(getattr(run, title), run.total)}</div>"
+        for row in run.phases:
+            name = _phase(row.name)
+            most[name] = max(most.get(name, 0), row.calls)
+    names = sorted(most, key=lambda name: -most[name])
+    for tree in trees.values():
+        names += (_trace_flame.top_level(node.name) for node in _trace_flame.walk(tree.roots))
+    return {name: rank * _GOLDEN % 360 for rank, name in enumerate(dict.fromkeys(names))}
+
+
+def _phase(name: str) -> str:
+    return name.removeprefix("import ")
+
+
+def _summary(
+    runs: Sequence[Counts], trees: Mapping[str, Tree], notes: Sequence[str]
+) -> Iterator[str]:
+    labels = [run.label for run in runs] or list(trees)
+    columns: dict[str, list[str]] = {}
+    if trees:
+        told = [trees[label] for label in labels]
+        columns |= {
+            "modules": [f"{sum(1 for _ in _trace_flame.walk(tree.roots)):,}" for tree in told],
+            "importing, without strace": [f"{_trace_flame.spent(tree):,.1f} ms" for tree in told],
+        }
+    if runs:
+        columns |= {
+            "calls on files": [f"{run.total.calls:,}" for run in runs],
+            "ENOENT": [f"{run.total.enoent:,}" for run in runs],
+            "under strace": [f"{run.wall * 1e3:,.0f} ms" for run in runs],
+            "programs": [f"{run.processes:,}" for run in runs],
+            "threads": [f"{run.threads:,}" for run in runs],
+            "io_uring batches": [f"{run.uring:,}" for run in runs],
+            "exit code": [str(run.code) for run in runs],
+            "fastpath": [_presence(run) for run in runs],
+        }
+    yield '<dl class="totals">'
+    for title, values in columns.items():
+        yield f"<div><dt>{title}</dt>"
+        for label, value in zip(labels, values, strict=True):
+            named = f'<span class="quiet">{escape(label)}</span> ' if len(labels) > 1 else ""
+            yield f"<dd>{named}{value}</dd>"
         yield "</div>"
+    yield "</dl>"
+    said = [*difference(runs), *notes, *([HONEST] if runs else [])]
+    if any(run.uring for run in runs):
+        said.append("what was asked in io_uring batches strace does not see, and is not counted")
+    lines = sum(run.not_understood for run in runs)
+    if lines:
+        said.append(f"{count(lines, 'line', 'lines')} of strace's not understood")
+    if said:
+        yield from ("<ul>", *(f"<li>{_sentence(text)}</li>" for text in said), "</ul>")
 
 
-def _histogram(run: Counts, most: int) -> str:
+def _presence(run: Counts) -> str:
+    if not run.has_fastpath:
+        return "not loaded"
+    return "off" if run.is_off else "loaded"
+
+
+def _sentence(text: str) -> str:
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))
+
+
+def _timelines(runs: Sequence[Counts], hues: Mapping[str, float]) -> Iterator[str]:
+    yield '<h2>Timeline, under strace</h2><p class="quiet">Calls in each piece of the run, coloured'
+    yield " by the phase that most of them belong to; at their foot those that found nothing.</p>"
+    phases = {row.name: row.calls for run in runs for row in run.phases}
+    yield '<p class="legend"><span><i class="enoent"></i>ENOENT</span>'
+    for name in sorted(phases, key=lambda name: -phases[name])[:_LEGEND]:
+        hue = f"--hue:{hues[_phase(name)]:.0f}"
+        yield f'<span><i class="hue" style="{hue}"></i>{escape(printable(name))}</span>'
+    rest = len(phases) - _LEGEND
+    yield f'<span class="quiet">and {rest} with fewer calls</span></p>' if rest > 0 else "</p>"
+    wall = max(run.wall for run in runs) * 1e3
+    most = max((_rate(run, band.calls) for run in runs for band in run.bands), default=0)
+    for run in runs:
+        yield f"<h3>{escape(run.label)}: {run.wall * 1e3:,.0f} ms; at most "
+        yield f"{max((_rate(run, band.calls) for band in run.bands), default=0):,.0f} calls/ms</h3>"
+        yield _timeline(run, wall, most, hues)
+        yield f'<div class="axis" data-ms="{wall:.6f}"></div>'
+
+
+def _rate(run: Counts, calls: int) -> float:
+    """Return calls in a piece of the run as calls per millisecond."""
+    return calls * len(run.bands) / (run.wall * 1e3) if run.wall else 0.0
+
+
+def _timeline(run: Counts, wall: float, most: float, hues: Mapping[str, float]) -> str:
+    """Draw a run on the scale of the longest one, in ms, and of the busiest piece of any."""
     bars = []
-    for place, number in enumerate(run.histogram):
-        top = place * _HEIGHT
-        width = (_WIDTH - 200) * number / most if most else 0
-        bars.append(
-            f'<text x="80" y="{top + 13}" text-anchor="end">{escape(bucket(place))}</text>'
-            f'<rect x="90" y="{top + 2}" width="{width:.1f}" height="14" fill="#4878a8"/>'
-            f'<text x="{width + 95:.1f}" y="{top + 13}">{number:,}</text>'
-        )
-    return _svg(len(run.histogram) * _HEIGHT, "histogram of call durations", "".join(bars))
-
-
-def _timeline(run: Counts) -> str:
-    most = max((band.calls for band in run.bands), default=0)
-    width = _WIDTH / max(1, len(run.bands))
-    bars = []
+    step = run.wall * 1e3 / max(1, len(run.bands))
     for place, band in enumerate(run.bands):
         if not band.calls:
             continue
-        at = f'x="{place * width:.2f}" width="{width:.2f}"'
-        title = f"{band.calls} calls, {band.enoent} ENOENT, mostly {band.phase}"
-        heights = (_BAND * band.calls / most, _BAND * band.enoent / most)
-        bars.append(
-            f"<g><title>{escape(title)}</title>"
-            f'<rect {at} y="{_BAND - heights[0]:.1f}" height="{heights[0]:.1f}" '
-            f'fill="{_colour(band.phase)}"/>'
-            f'<rect {at} y="{_BAND - heights[1]:.1f}" height="{heights[1]:.1f}" '
-            'fill="#00000080"/></g>'
-        )
-    return _svg(_BAND, "timeline of calls", "".join(bars))
-
-
-def _svg(height: int, label: str, inside: str) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{inside}</svg>'
-
-
-def _table(rows: Sequence[Row], total: Row) -> str:
-    lines = ["<table><tr><th>calls<th>ENOENT<th>ms<th>of time<th></tr>"]
-    for row in [*rows[:_ROWS], total]:
-        share = 100 * row.seconds / total.seconds if total.seconds else 0
-        lines.append(
-            f"<tr><td>{row.calls:,}<td>{row.enoent:,}<td>{row.seconds * 1e3:.2f}"
-            f"<td>{share:.0f} %<td>{escape(printable(row.name))}</tr>"
-        )
-    lines.append("</table>")
-    if len(rows) > _ROWS:
-        lines.append(f"<p>and {len(rows) - _ROWS} more, all with --json FILE</p>")
-    return "\n".join(lines)
-
-
-def _flame(label: str, tree: Tree) -> Iterator[str]:
-    roots = tree.roots
-    whole = sum(root.inclusive for root in roots)
-    yield f"<h2>Import tree, {escape(label)}: {whole:.1f} ms</h2>"
-    yield (
-        "<p>Measured in a run of its own, without strace. As wide as a module took, with what it "
-        "imported below it; its own part is at the right, where nothing is below. A click makes "
-        "a frame fill the width, one between the frames undoes it.</p>"
-    )
-    yield from (f"<p>{escape(printable(sentence))}</p>" for sentence in hidden(tree))
-    frames = list(_frames(roots, 0.0, 0, whole))
-    depth = 1 + max((row for row, _ in frames), default=0)
-    yield f'<div class="flame" style="height:{depth * _HEIGHT + _HEIGHT}px">'
-    yield from (frame for _, frame in frames)
-    yield "</div>"
-    yield f"<p>The {_ROWS} slowest modules by their own time, in ms:</p>"
-    yield _modules(roots)
-
-
-def _modules(roots: Sequence[Node]) -> str:
-    everyone = sorted(_walk(roots), key=lambda node: -node.own)[:_ROWS]
-    parts = list(everyone[0].parts) if everyone else []
-    head = "".join(f"<th>{title}" for title in ("with imports", "self", *parts, ""))
-    lines = [f"<table><tr>{head}</tr>"]
-    for node in everyone:
-        costs = (node.inclusive, node.own, *node.parts.values())
-        cells = "".join(f"<td>{cost:.3f}" for cost in costs)
-        lines.append(f"<tr>{cells}<td>{escape(printable(node.name))}</tr>")
-    lines.append("</table>")
-    return "\n".join(lines)
-
-
-def _walk(nodes: Sequence[Node]) -> Iterator[Node]:
-    for node in nodes:
-        yield node
-        yield from _walk(node.children)
-
-
-def _frames(
-    nodes: Sequence[Node], left: float, row: int, whole: float
-) -> Iterator[tuple[int, str]]:
-    """Yield the frames of nodes and of what they imported, each with its row."""
-    for node in nodes:
-        width = node.inclusive / whole if whole else 0
-        if width < _SMALLEST:
-            continue
-        parts = ", ".join(f"{part} {cost:.3f}" for part, cost in node.parts.items())
         title = (
-            f"{node.name}: {node.inclusive:.3f} ms with imports, {node.own:.3f} ms itself "
-            f"({parts}), {node.loaded}"
+            f"{band.calls:,} calls, {band.enoent:,} ENOENT, from {place * step:,.1f} to "
+            f"{(place + 1) * step:,.1f} ms, mostly {printable(band.phase)}"
         )
-        yield (
-            row,
-            f'<div data-x="{left:.6f}" data-w="{width:.6f}" title="{escape(printable(title))}" '
-            f'style="left:{left * 100:.4f}%;width:{width * 100:.4f}%;top:{row * _HEIGHT}px;'
-            f'background:{_colour(node.name)}">{escape(printable(node.name))}</div>',
-        )
-        yield from _frames(node.children, left, row + 1, whole)
-        left += width
-
-
-def _colour(name: str) -> str:
-    """Return a light colour that is the same for a name in every page."""
-    hue = (
-        zlib.crc32(name.partition(".")[0].removeprefix("import ").encode("utf-8", "replace"))
-        % 360
-        / 360
+        hue = f'class="hue" style="--hue:{hues[_phase(band.phase)]:.0f}"'
+        bars.append(f"<g><title>{escape(title)}</title>")
+        for number, colour in ((band.calls, hue), (band.enoent, 'class="enoent"')):
+            height = _HEIGHT * _rate(run, number) / most
+            bars.append(
+                f'<rect x="{place * step:.4f}" width="{step:.4f}" '
+                f'y="{_HEIGHT - height:.1f}" height="{height:.1f}" {colour}/>'
+            )
+        bars.append("</g>")
+    return (
+        f'<svg class="timeline" viewBox="0 0 {wall:.4f} {_HEIGHT}" preserveAspectRatio="none" '
+        f'role="img" aria-label="calls over time, {escape(run.label)}; the table by phase has '
+        f'their numbers">{"".join(bars)}</svg>'
     )
-    red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(hue, 0.75, 0.6))
-    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _histogram(runs: Sequence[Counts]) -> Iterator[str]:
+    yield "<h2>How long calls took, under strace</h2>"
+    most = max(max(run.histogram, default=0) for run in runs)
+    places = [place for run in runs for place, number in enumerate(run.histogram) if number]
+    heads = [f"{escape(run.label)}: calls" for run in runs] if len(runs) > 1 else ["calls"]
+    head = "".join(f'<th scope="col" colspan="2">{text}' for text in heads)
+    lines = [f'<table class="histogram"><thead><tr><th scope="col">time{head}</thead><tbody>']
+    for place in range(min(places, default=0), max(places, default=-1) + 1):
+        lines.append(f'<tr><th scope="row">{escape(bucket(place).replace("us", "µs"))}')
+        for run in runs:
+            number = run.histogram[place] if place < len(run.histogram) else 0
+            width = f"max({100 * number / most:.2f}%, {min(number, 1)}px)"
+            lines.append(f'<td>{number:,}<td class="bar"><div style="width:{width}"></div>')
+    yield "".join([*lines, "</tbody></table>"])
+
+
+def _calls(title: str, told: Sequence[tuple[Counts, Sequence[Row]]]) -> Iterator[str]:
+    one = {"kinds": "kind", "phases": "phase", "directories": "directory"}[title]
+    yield f"<h2>Calls by {one}</h2>"
+    by_name = [{row.name: row for row in rows} for _, rows in told]
+    names = list(dict.fromkeys(name for rows in by_name for name in rows))
+    if title != "phases":  # which are in the order of a start
+        names.sort(key=lambda name: -max(rows[name].calls for rows in by_name if name in rows))
+    heads = [(run.label, ["calls", "ENOENT", "ms", "% of ms"]) for run, _ in told]
+
+    def cells(name: str) -> list[str]:
+        found = [(run, rows.get(name)) for (run, _), rows in zip(told, by_name, strict=True)]
+        return [cell for run, row in found for cell in _row(row, run.total)]
+
+    yield _table(
+        one,
+        heads,
+        ((printable(name), cells(name)) for name in names[:_ROWS]),
+        [cell for run, _ in told for cell in _row(run.total, run.total)],
+    )
+    yield from _more(len(names))
+
+
+def _row(row: Row | None, total: Row) -> tuple[str, ...]:
+    if row is None:
+        return ("0", "", "", "")
+    share = 100 * row.seconds / total.seconds if total.seconds else 0
+    return (f"{row.calls:,}", f"{row.enoent:,}", f"{row.seconds * 1e3:,.2f}", f"{share:.0f}")
+
+
+def _modules(trees: Mapping[str, Tree]) -> Iterator[str]:
+    yield "<h2>The slowest modules by their own time, in ms</h2>"
+    by_name = [{node.name: node for node in _trace_flame.walk(t.roots)} for t in trees.values()]
+    names = list(dict.fromkeys(name for nodes in by_name for name in nodes))
+    names.sort(key=lambda name: -max(nodes[name].own for nodes in by_name if name in nodes))
+    parts = [next((list(node.parts) for node in nodes.values()), []) for nodes in by_name]
+    heads = [
+        (label, ["self", *own, "with imports"]) for label, own in zip(trees, parts, strict=True)
+    ]
+
+    def cells(name: str) -> list[str]:
+        both = zip(by_name, heads, strict=True)
+        return [cell for nodes, (_, head) in both for cell in _costs(nodes.get(name), len(head))]
+
+    yield _table("module", heads, ((printable(name), cells(name)) for name in names[:_ROWS]))
+    yield from _more(len(names))
+
+
+def _costs(node: Node | None, columns: int) -> list[str]:
+    if node is None:
+        return [""] * columns
+    return [f"{cost:,.3f}" for cost in (node.own, *node.parts.values(), node.inclusive)]
+
+
+def _more(number: int) -> Iterator[str]:
+    if number > _ROWS:
+        yield f'<p class="quiet">and {number - _ROWS:,} more, all with --json FILE</p>'
+
+
+def _table(
+    title: str,
+    heads: Sequence[tuple[str, Sequence[str]]],
+    rows: _Rows,
+    total: Sequence[str] = (),
+) -> str:
+    """Lay out rows of a name and cells, under columns that are grouped by run."""
+    sizes = [len(columns) for _, columns in heads]
+    starts = {sum(sizes[:group]) for group in range(len(sizes))} if len(sizes) > 1 else set()
+
+    first = ' class="first"'
+
+    def line(tag: str, cells: Iterable[str]) -> str:
+        return "".join(
+            f"<{tag}{first if place in starts else ''}>{cell}" for place, cell in enumerate(cells)
+        )
+
+    lines = [f'<div class="wide"><table><thead><tr><th scope="col">{title}']
+    if starts:
+        lines += (
+            f'<th scope="colgroup" class="first" colspan="{size}">{escape(label)}'
+            for size, (label, _) in zip(sizes, heads, strict=True)
+        )
+        lines.append("<tr><td>")
+    lines.append(line('th scope="col"', (column for _, columns in heads for column in columns)))
+    lines.append("</thead><tbody>")
+    lines += (f'<tr><th scope="row">{_breaking(name)}{line("td", cells)}' for name, cells in rows)
+    if total:
+        lines.append(f'<tr class="total"><th scope="row">total{line("td", total)}')
+    lines.append("</tbody></table></div>")
+    return "\n".join(lines)
+
+
+def _breaking(name: str) -> str:
+    """Return a name, escaped, that may go on in the next line between its parts."""
+    return re.sub("[/.]", r"\g<0><wbr>", escape(name))

@@ -170,7 +170,8 @@ def _is_ours(name: str) -> bool:
 
 
 def nodes(modules: Sequence[Mapping[str, Any]]) -> list[Node]:
-    """Make the tree of what ``run --times --json`` has written; the costliest first."""
+    """Make the tree of what ``run --times --json`` has written, in the order of the imports."""
+    modules = sorted(modules, key=lambda module: int(module["order"]))
     made = {
         str(module["name"]): Node(str(module["name"]), str(module["loaded"]), _parts(module), [])
         for module in modules

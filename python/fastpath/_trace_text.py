@@ -1,6 +1,6 @@
 """What ``trace`` says in a terminal: tables and a histogram, one run or two side by side.
 
-Used by ``_trace``; the page has its own words (``_trace_html``).
+Used by ``_trace``; the page (``_trace_html``, ``_trace_flame``) borrows a few sentences.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ HONEST = (
     "counts are exact; times are inflated by strace, which stops the program at every call: "
     "compare them with each other only"
 )
+NO_TREE = "no import tree: the command is not a Python that has fastpath and names a program"
+NOTHING = "nothing imported but what the interpreter had, or the program never ended"
 _SHOWN = 15
 _WIDTH = 40
 
@@ -26,7 +28,7 @@ _WIDTH = 40
 def render(runs: Sequence[Counts], notes: Sequence[str] = ()) -> str:
     """Return the whole text about one or two runs of a command, notes near its top."""
     parts = [
-        "\n".join([*map(_summary, runs), *_difference(runs), *notes, HONEST]),
+        "\n".join([*map(_summary, runs), *difference(runs), *notes, HONEST]),
         _table("by kind", runs, [run.kinds for run in runs]),
         _table("by phase of the start", runs, [run.phases for run in runs]),
         _table("by directory", runs, [run.directories for run in runs]),
@@ -43,7 +45,7 @@ def render_tree(tree: Tree, label: str) -> str:
     total = sum(root.inclusive for root in roots)
     head = f"import tree, {label}, in ms, without strace: {total:.1f} in all"
     if not rows:
-        return f"{head}\nnothing imported but what the interpreter had, or the program never ended"
+        return f"{head}\n{NOTHING}"
     lines = table([["with imports", "self", "module"], *rows[:_SHOWN]], frozenset((0, 1)))
     if len(rows) > _SHOWN:
         lines.append(f"... and {len(rows) - _SHOWN} more")
@@ -83,7 +85,8 @@ def _summary(run: Counts) -> str:
     return told
 
 
-def _difference(runs: Sequence[Counts]) -> list[str]:
+def difference(runs: Sequence[Counts]) -> list[str]:
+    """Return a sentence about two runs' numbers of calls, or nothing to say."""
     if len(runs) != 2 or not runs[0].total.calls:
         return []
     before, after = (run.total.calls for run in runs)

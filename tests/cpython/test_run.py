@@ -330,6 +330,12 @@ def test_bad_usage_exits_2(argv: list[str]) -> None:
     assert raised.value.code == 2
 
 
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        run.main(["--help"])
+    assert "examples:\n  run.py --wheel " in capsys.readouterr().out
+
+
 def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     code = f"import subprocess; subprocess.run({sleep!r})"

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import browser
 import pytest
 
 import fastpath
@@ -162,8 +163,8 @@ def _no_unwritable() -> str | None:
 
 # Each optional feature, with what tells why it is missing here, or None.
 FEATURES: dict[str, Callable[[], str | None]] = {
+    "browser": lambda: None if browser.find() else "chromium is not installed",
     "fuse": _no_fuse,
-    "node": lambda: None if shutil.which("node") else "node is not installed",
     "strace": lambda: None if shutil.which("strace") else "strace is not installed",
     "pythons": _no_other_pythons,
     "python3.15": _no_python315,

@@ -26,6 +26,7 @@ def test_help_lists_every_command(shared_venv: Venv) -> None:
     assert result.returncode == 0
     listed = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("    ")]
     assert listed[: len(COMMANDS)] == COMMANDS
+    assert "example: python -m fastpath enable" in result.stdout
 
 
 def test_version(shared_venv: Venv) -> None:

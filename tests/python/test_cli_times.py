@@ -101,6 +101,8 @@ def test_each_module_is_charged_with_its_own(shared_venv: Venv, place: Path) -> 
         "portion": None,
         "nosuch": None,
     }
+    order = sorted(modules, key=lambda name: modules[name]["order"])
+    assert order == ["pack", "pack.inner", "leaf", "portion", "nosuch"]
     # Who sleeps is known: 10 ms in leaf, 20 in pack.inner, which imports it, none in pack.
     assert modules["leaf"]["execute_ms"] >= 10
     assert modules["pack.inner"]["execute_ms"] >= 20
@@ -128,7 +130,7 @@ def test_stock(shared_venv: Venv, place: Path) -> None:
     assert told["stock"] is True
     leaf = by_name(told)["leaf"]
     keys = {"self_ms", "cumulative_ms", "find_ms", "load_ms", "execute_ms"}
-    assert set(leaf) == {"name", "parent", "loaded", *keys}
+    assert set(leaf) == {"name", "parent", "order", "loaded", *keys}
     assert leaf["self_ms"] == pytest.approx(leaf["find_ms"] + leaf["load_ms"] + leaf["execute_ms"])
     title, head, *_ = result.stderr.splitlines()
     assert title == "fastpath: import time in ms, found and loaded by stock importlib"

@@ -112,8 +112,11 @@ def test_scripts(tmp_path: Path, first: str, interpreter: list[str] | None) -> N
 def test_the_tree_is_put_together() -> None:
     parts = {"find_ms": 1, "load_ms": 2, "execute_ms": 3}
     lists = [("leaf", "mid"), ("top", None), ("mid", "top"), ("lost", "unknown")]
-    modules = [{"name": n, "parent": p, "loaded": "stock", **parts} for n, p in lists]
-    top, lost = nodes(modules)
+    modules = [
+        {"name": name, "parent": parent, "order": 9 - place, "loaded": "stock", **parts}
+        for place, (name, parent) in enumerate(lists)
+    ]
+    lost, top = nodes(modules)
     assert (top.name, lost.name, lost.inclusive) == ("top", "lost", 6)
     assert (top.own, top.inclusive) == (6, 18)
     assert [child.name for child in top.children] == ["mid"]
