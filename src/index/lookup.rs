@@ -12,9 +12,11 @@ use crate::candidates::{self, Candidate, INIT};
 use crate::fact::{Fact, Kind};
 use crate::table::{Directory, NameSet, Names, StemHash};
 
-/// Listing costs about as much as this many names' share of one probed lookup (60 ns a name
-/// against 4.5 µs for six candidates): the break-even of a large directory.
-const NAMES_PER_LOOKUP: usize = 75;
+/// Listing so many names costs about as much as one probed lookup: 20 where the kernel knows the candidates, 45 to 65 where
+/// it has to look for them on a disk (experiments/0007-probe-or-list).
+const NAMES_PER_LOOKUP: usize = 40;
+/// The same where every answer is waited for: a lookup is one wait, and a listing one for each 700 names or so.
+const NAMES_PER_WAIT: usize = 700;
 /// Beyond this, the memory for the names is worth more than the time for the probes.
 const NEVER_LISTED: usize = 100_000;
 
@@ -248,7 +250,7 @@ impl Index {
     fn is_time_to_list(&self, dir: &Directory, about: usize) -> bool {
         let mut state = dir.state();
         state.probed += 1;
-        about <= NEVER_LISTED && state.probed as usize > about / NAMES_PER_LOOKUP
+        about <= NEVER_LISTED && state.probed as usize > worth_listing(about, state.slow)
     }
 
     /// All names of a directory, however many. They are kept until it changes; then it has to earn
@@ -278,6 +280,11 @@ impl Index {
     }
 }
 
+/// After so many lookups a directory of about so many names had better be listed.
+fn worth_listing(names: usize, slow: bool) -> usize {
+    names / if slow { NAMES_PER_WAIT } else { NAMES_PER_LOOKUP }
+}
+
 /// The path with the case of its last part's letters swapped; none where it has no letter with a case.
 fn with_case_swapped(path: &Path) -> Option<PathBuf> {
     let swap = |c: char| -> String {
@@ -286,4 +293,15 @@ fn with_case_swapped(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let swapped: String = name.chars().map(swap).collect();
     (swapped != name).then(|| path.with_file_name(swapped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_pays_sooner_where_lookups_are_waited_for() {
+        assert_eq!(worth_listing(10_000, false), 250);
+        assert_eq!(worth_listing(10_000, true), 14);
+    }
 }

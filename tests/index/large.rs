@@ -141,10 +141,10 @@ fn many_lookups_pay_for_a_listing() {
         let absent = |ours: &Ours, i| assert_eq!(ours.find(&format!("absent{i}")), Absent);
         let look = |i: usize| ours.listings(|ours| absent(ours, i));
         assert_eq!(look(0), 1, "is it readable?");
-        // 4.5 µs a lookup against 60 ns a name: at the latest when as much was spent on the lookups
-        // as the listing would have cost, give or take what the size says of the number of names.
-        let listed = (1..4 * MANY / 75).find(|&i| look(i) > 0).expect("listed in the end");
-        assert!(listed > MANY / 75 / 4, "after {listed} lookups");
+        // At the latest when as much was spent on the lookups as the listing would have cost, give or take what the
+        // size says of the number of names.
+        let listed = (1..4 * MANY / 40).find(|&i| look(i) > 0).expect("listed in the end");
+        assert!(listed > MANY / 40 / 4, "after {listed} lookups");
         assert_eq!(names_kept(&ours, &bed.dirs[1]), Some(MANY + 5));
         for i in 0..50 {
             assert_eq!(ours.asked(|ours| absent(ours, i)), (1, 0), "names, and one check");
@@ -162,7 +162,7 @@ fn a_crowd_that_keeps_changing_has_to_earn_each_listing() {
     let bed = crowded(&places()[0], MANY);
     let ours = Ours::new(Backend::Auto, Strict, &bed.dirs[1..2]);
     let whole = || names_kept(&ours, &bed.dirs[1]).is_some();
-    (0..4 * MANY / 75).for_each(|_| drop(ours.find("nothing")));
+    (0..4 * MANY / 40).for_each(|_| drop(ours.find("nothing")));
     assert!(whole());
     for i in 0..20 {
         bed.file(&format!("1/fresh{i}.py"));
@@ -170,7 +170,7 @@ fn a_crowd_that_keeps_changing_has_to_earn_each_listing() {
         assert_eq!(ours.find(&format!("fresh{i}")), Found { entry: 0, candidate: Module(PY) });
         assert!(!whole(), "listed for change {i}");
     }
-    (0..4 * MANY / 75).for_each(|_| drop(ours.find("nothing")));
+    (0..4 * MANY / 40).for_each(|_| drop(ours.find("nothing")));
     assert!(whole());
     ours.find_right("fresh7");
 }
