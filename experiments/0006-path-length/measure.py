@@ -362,7 +362,7 @@ def slopes(raw: Raw) -> str:
         ("an import that fails: CPU, µs", "miss_cpu_us", 1),
     ):
         each = [slope({n: middle(of[fact]) for n, of in raw["hot"][way].items()}) for way in WAYS]
-        rows.append([what, *(f"{value * factor:.2f}" for value in each)])
+        rows.append([what, *(cents(value * factor) for value in each)])
     if raw["calls"]:
         imports, missed = [], []
         for way in WAYS:
@@ -372,20 +372,25 @@ def slopes(raw: Raw) -> str:
             with_them = {n: middle(of[str(raw["misses"])]) for n, of in of_way}
             missed.append(slope({n: with_them[n] - without[n] for n in without}) / raw["misses"])
         rows += [
-            ["calls of the imports", *(f"{value:.2f}" for value in imports)],
+            ["calls of the imports", *(cents(value) for value in imports)],
             [
                 f"the same, for each of the {all_searches} searches",
-                *(f"{value / all_searches:.2f}" for value in imports),
+                *(cents(value / all_searches) for value in imports),
             ],
-            ["calls of an import that fails", *(f"{value:.2f}" for value in missed)],
+            ["calls of an import that fails", *(cents(value) for value in missed)],
         ]
     for what, fact in (("waits of the imports at 1 ms", "waits"), ("operations", "operations")):
         if raw["slow"]:
             each = [
                 slope({n: middle(of[fact]) for n, of in raw["slow"][way].items()}) for way in WAYS
             ]
-            rows.append([what, *(f"{value:.2f}" for value in each)])
+            rows.append([what, *(cents(value) for value in each)])
     return markdown(["", *(CALLED[way] for way in WAYS)], rows)
+
+
+def cents(value: float) -> str:
+    """Two digits, and no zero below zero."""
+    return f"{round(value, 2) + 0:.2f}"
 
 
 def slope(points: dict[str, float]) -> float:
