@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 from _ground import interpreters, no_slow_mount, run_on_fresh
-from _measure import Run, RunFailed, interleave, run, strace, system_calls, total_calls
+from _measure import (
+    Run,
+    RunFailed,
+    interleave,
+    kernel_counter,
+    run,
+    strace,
+    system_calls,
+    total_calls,
+)
 from _memory import BYTECODE, CODE, from_memory
 from _modules import TYPICAL, importable
 from _report import table
@@ -87,6 +96,20 @@ def test_system_calls_are_counted(tmp_path: Path) -> None:
     def opening(times: int) -> int:
         program = f"for _ in range({times}): open({str(tmp_path / 'f')!r}, 'w').close()"
         return system_calls(tracer, [sys.executable, "-I", "-c", program], "openat")
+
+    assert opening(120) - opening(20) == 100
+
+
+def test_the_kernel_counts_those_of_all_threads(tmp_path: Path) -> None:
+    assert kernel_counter(["of_no_such_name"]) is None
+    counter = kernel_counter(["openat", "of_no_such_name"])
+    if counter is None:
+        pytest.skip("skipped: perf is not installed, or may not count system calls")
+
+    def opening(times: int) -> int:
+        loop = f"[open({str(tmp_path / 'f')!r}, 'w').close() for _ in range({times})]"
+        program = f"import threading; threading.Thread(target=lambda: {loop}).start()"
+        return counter([sys.executable, "-I", "-c", program])
 
     assert opening(120) - opening(20) == 100
 
