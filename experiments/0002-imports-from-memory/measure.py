@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -74,6 +75,13 @@ ARTICLE: dict[str, dict[str, tuple[float, float]]] = {
 """Of stock CPython 3.7.2 and of PyOxidizer: ms (CPU: user and system), and the system calls that
 its dtruss lists, those that occur more than ten times."""
 
+TITLES = {
+    "hot wall": "whole process, hot",
+    "hot cpu": "CPU, hot",
+    "cold wall": "whole process, cold",
+    "calls": "system calls (article: macOS)",
+}
+
 # What the article calls system calls of the same purpose, whatever a libc makes of them.
 KINDS = {
     "open": ["open", "openat", "openat2"],
@@ -119,8 +127,7 @@ def measure(setting: Setting) -> Raw:
     chosen = list(found)[:1] if setting.quick else list(found)
     for version in chosen:
         ways = _ways(setting, version, found[version], fastpath)
-        names = ways[STOCK].body.count("import ")
-        results["modules"][version] = names
+        results["modules"][version] = len(ways[STOCK].body.splitlines())
         programs = setting.scratch / version / "programs"
         results["loaded"][version] = _compared(setting, version, ways, programs)
         files = {who: programs / f"{number}.py" for number, who in enumerate(ways)}
@@ -159,10 +166,10 @@ def _ways(setting: Setting, version: str, base: str, fastpath: Path) -> dict[str
         ways[OXIDIZED] = replace(stock, body=index + stock.body)
     ways[ALONE] = replace(stock, fastpath=fastpath)
     ways[LEARNT] = _learnt(replace(ways[ALONE], cache=str(home / "tables" / "learnt")))
-    sealed = environment(home / "sealed", base=copied)
-    _seal(sealed, fastpath)
+    sealed = replace(stock, python=environment(home / "sealed", base=copied))
+    _seal(sealed, fastpath, home / "programs" / "sealed.py")
     ways[SEALED] = _learnt(
-        replace(ways[ALONE], python=sealed, cache=str(home / "tables" / "sealed"))
+        replace(sealed, fastpath=fastpath, cache=str(home / "tables" / "sealed"))
     )
     memory = from_memory(stock, home / "programs" / "kept.bin")
     return ways | {MEMORY: memory[BYTECODE], FLOOR: memory[CODE]}
@@ -171,12 +178,11 @@ def _ways(setting: Setting, version: str, base: str, fastpath: Path) -> dict[str
 def _copied(home: Path, base: str, oxidized: Path | None) -> str:
     """The python of a copy of this interpreter, packed beside it; made once."""
     base = said(base, "import os, sys; print(os.path.realpath(sys._base_executable))")
-    library, prefix, release = said(
-        base, "import os, sys; print(os.path.dirname(os.__file__), sys.base_prefix, sys.hexversion)"
-    ).split()
+    tell = "import os, sys; print(os.path.dirname(os.__file__), sys.base_prefix, sep='\\n')"
+    library, prefix = said(base, tell).splitlines()
     made, stamp = home / "made", home / "stamp"
     python = home / "prefix" / "bin" / Path(base).name
-    key = f"{base} {release} {oxidized}"
+    key = f"{base} {said(base, 'import sys; print(sys.version)')} {oxidized}"
     if stamp.exists() and stamp.read_text() == key:
         return str(python)
     shutil.rmtree(home, ignore_errors=True)
@@ -228,9 +234,13 @@ def _learnt(way: Subject) -> Subject:
     return way
 
 
-def _seal(python: str, fastpath: Path) -> None:
-    """Seal an environment and the standard library below it."""
-    quiet([python, "-m", "fastpath", "seal", "--base"], {**os.environ, "PYTHONPATH": str(fastpath)})
+def _seal(stock: Subject, fastpath: Path, program: Path) -> None:
+    """Seal an environment and the library below it: what `stock` imports, in that order."""
+    stock.command(program)
+    # Not isolated, or it could not tell what it has imported.
+    words = [stock.python, "-W", "ignore", str(program)]
+    seal = [stock.python, "-m", "fastpath", "seal", "--base", "--for", shlex.join(words)]
+    quiet(seal, {**os.environ, "PYTHONPATH": str(fastpath)})
 
 
 def _compared(
@@ -387,19 +397,19 @@ def _pair(stock: float, ours: float) -> str:
 
 
 def draw(raw: Raw, figure: Any) -> None:
-    """Ratios to stock: whole processes hot and cold, and system calls."""
-    figure.set_size_inches(10, 5.5)
-    left, middle, right = figure.subplots(1, 3, sharey=True)
+    """Ratios to stock: whole processes hot and cold, CPU, and system calls; the article's too."""
+    figure.set_size_inches(12, 5.5)
+    panels = figure.subplots(1, 4, sharey=True)
     ways = [who for who in WAYS if who not in (STOCK, FLOOR)]
-    versions = list(raw["modules"])
-    height = 0.8 / len(versions)
-    for number, version in enumerate(versions):
-        shift = (number - (len(versions) - 1) / 2) * height
-        for axes, values in (
-            (left, _ratios(raw["hot"].get(version))),
-            (middle, _ratios(raw["cold"].get(version))),
-            (right, _call_ratios(raw["calls"].get(version))),
-        ):
+    height = 0.8 / len(raw["modules"])
+    for axes, (what, where) in zip(
+        panels,
+        (("hot wall", "Linux"), ("hot cpu", "Linux"), ("cold wall", "Linux"), ("calls", "macOS")),
+        strict=True,
+    ):
+        for number, version in enumerate(raw["modules"]):
+            values = _ratios(raw, version, what)
+            shift = (number - (len(raw["modules"]) - 1) / 2) * height
             axes.barh(
                 [place + shift for place in range(len(ways))],
                 [values.get(who, 0) for who in ways],
@@ -407,23 +417,23 @@ def draw(raw: Raw, figure: Any) -> None:
                 color=f"C{number}",
                 label=f"CPython {version}",
             )
-    for axes, title, where, claim in (
-        (left, "whole process, hot", "Linux", "hot wall"),
-        (middle, "whole process, cold", "Linux", "cold wall"),
-        (right, "system calls (the article: macOS)", "macOS", "calls"),
-    ):
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("ratio to stock (stock = 1)")
-        axes.axvline(1, color="black", linewidth=0.8)
-        stock, ours = ARTICLE[f"the article, {where}"][claim]
+        stock, ours = ARTICLE[f"the article, {where}"][what]
         axes.axvline(ours / stock, color="black", linestyle="--", linewidth=1, label="the article")
-    left.set_yticks(range(len(ways)), ways)
-    left.invert_yaxis()
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        axes.axvline(1, color="black", linewidth=0.8)
+        axes.set_title(TITLES[what], fontsize=10)
+        axes.set_xlabel("ratio to stock (stock = 1)")
+    panels[0].set_yticks(range(len(ways)), ways)
+    panels[0].invert_yaxis()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
-def _ratios(runs: Raw | None) -> dict[str, float]:
-    return {who: to_stock(runs, who, "wall") for who in runs} if runs else {}
+def _ratios(raw: Raw, version: str, what: str) -> dict[str, float]:
+    """Of each way; none where that could not be measured."""
+    if what == "calls":
+        return _call_ratios(raw["calls"].get(version))
+    when, _, quantity = what.partition(" ")
+    runs = raw[when].get(version, {})
+    return {who: to_stock(runs, who, quantity) for who in runs}
 
 
 def _call_ratios(calls: Raw | None) -> dict[str, float]:
