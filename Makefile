@@ -31,7 +31,7 @@ QUICK_RELEASE := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNI
 PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
 
 .PHONY: help demo build venv test test-rust test-python test-cpython-quick test-cpython sid \
-	lint lint-rust lint-python format bench bench-rust bench-python bench-farm bench-cshim replay experiments clean
+	lint lint-rust lint-python format bench bench-rust bench-python bench-farm bench-cshim replay experiments figures record-figures clean
 
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +120,13 @@ run-cpython = $(BIN)/python tests/cpython/run.py --wheel $(WHEELS)/*.whl --tests
 # EXPERIMENTS="0004 0006 --quick" chooses; --record replaces what their folders say.
 experiments: $(INSTALLED) $(TESTBED) $(PLOT) $(REPLAY) ## Run the experiments again (EXPERIMENTS="0004 --quick")
 	$(BIN)/python experiments/run.py $(EXPERIMENTS)
+
+figures: $(PLOT) ## Draw README's picture from docs/figures.json
+	$(BIN)/python benches/draw.py docs/figures.json docs/figures.svg
+
+record-figures: $(INSTALLED) $(TESTBED) $(PLOT) ## Measure docs/figures.json again and draw it (5 minutes; root)
+	$(BIN)/python benches/figures.py --wheel $(WHEELS)/*.whl --json docs/figures.json picture
+	$(MAKE) figures
 
 # --- proof -------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What a figure is made of: lines with their limits, and the bench that times and compares.
 
-Knows no figure, prints no result and judges none. For _figures.py, _loading.py, _table.py
-and figures.py.
+Knows no figure, prints no result and judges none. For _figures.py, _loading.py, _table.py,
+_picture.py and figures.py.
 """
 
 from __future__ import annotations
@@ -89,6 +89,15 @@ class Bench:
             wrong = differences(expected, modules)
             if wrong:
                 raise WrongAnswer(f"{name}: {who}: not as stock has them: {', '.join(wrong)}")
+
+    def check_names(self, name: str, ways: dict[str, Subject], how: How = run) -> None:
+        """Raise WrongAnswer unless all load modules of the same names, whatever their specs."""
+        loaded = {who: way.modules(self.program(name, who), how) for who, way in ways.items()}
+        expected = next(iter(loaded.values())).keys()
+        for who, modules in loaded.items():
+            wrong = sorted(expected ^ modules.keys())
+            if wrong:
+                raise WrongAnswer(f"{name}: {who}: not the modules of stock: {', '.join(wrong)}")
 
     def library(self, python: str | None = None) -> Subject:
         """Stock, importing 500 modules of the standard library on a path of 10 entries.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from _bench import DELAY_MS, Bench, How, Line, Runs, WrongAnswer, of_stock
+from _bench import DELAY_MS, Bench, How, Line, Runs, of_stock
 from _ground import (
     drop_caches,
     environment,
@@ -56,12 +56,7 @@ def _hot_by(bench: Bench, name: str, version: str, python: str) -> list[Line]:
     ours = replace(stock, fastpath=bench.fastpath)
     bench.check(name, {"stock": stock, "ours": ours})
     memory = from_memory(stock, bench.home / "programs" / f"{name}-kept.bin")
-    expected = stock.modules(bench.program(name, "stock")).keys()
-    for kind, way in memory.items():
-        # Only the names: their specs are meant to be others.
-        wrong = expected ^ way.modules(bench.program(name, "memory")).keys()
-        if wrong:
-            raise WrongAnswer(f"{name}: {kind}: not the modules of stock: {', '.join(wrong)}")
+    bench.check_names(name, {"stock": stock, **memory})
     ways = {"stock": stock, "ours": ours, "memory": memory[BYTECODE], "code": memory[CODE]}
     runs = bench.time(name, ways, 31)
 
@@ -97,11 +92,11 @@ def cold(bench: Bench) -> list[Line]:
     ours = replace(stock, fastpath=bench.fastpath)
     ways = {"stock": stock, "ours": ours}
     bench.check(name, ways)
-    runs = bench.time(name, ways, 7, _run_cold)
+    runs = bench.time(name, ways, 7, run_cold)
     return [of_stock(name, "wall", runs, wall, 0.85), of_stock(name, "CPU", runs, cpu)]
 
 
-def _run_cold(command: Sequence[str]) -> Run:
+def run_cold(command: Sequence[str]) -> Run:
     """Run a command that finds nothing in the kernel's caches."""
     drop_caches()
     return run(command)

@@ -17,13 +17,12 @@ from functools import partial
 from _bench import DELAY_MS, Bench, How, Line, of_stock
 from _ground import (
     SlowMount,
-    drop_caches,
     no_dropping,
     no_slow_mount,
     slow_mount,
     standard_library,
 )
-from _loading import waited
+from _loading import run_cold, waited
 from _measure import Run, cpu, median, operations, run, wall
 from _subject import Subject, import_seconds
 
@@ -31,7 +30,7 @@ FORGOTTEN_S = 1.2
 """A slow mount lets the kernel keep names and attributes for 1 s."""
 
 
-def _learnt(bench: Bench, name: str, stock: Subject, how: How = run) -> dict[str, Subject]:
+def learnt(bench: Bench, name: str, stock: Subject, how: How = run) -> dict[str, Subject]:
     """Stock, ours without a table, and ours with one that two processes have written to."""
     tables = bench.home / "tables" / name
     shutil.rmtree(tables, ignore_errors=True)
@@ -48,7 +47,7 @@ def _learnt(bench: Bench, name: str, stock: Subject, how: How = run) -> dict[str
 def hot(bench: Bench) -> list[Line]:
     """500 modules of the standard library, hot, by a process that finds a table."""
     name = "table-hot"
-    runs = bench.time(name, _learnt(bench, name, bench.library()), 31)
+    runs = bench.time(name, learnt(bench, name, bench.library()), 31)
     alone = {**runs, "ours": runs["alone"]}
     return [
         of_stock(name, "import time", runs, import_seconds, 0.78),
@@ -60,7 +59,7 @@ def hot(bench: Bench) -> list[Line]:
 def packages(bench: Bench) -> list[Line]:
     """Real packages, hot, by a process that finds a table: the whole process."""
     name = "table-packages"
-    runs = bench.time(name, _learnt(bench, name, bench.packages()), 21)
+    runs = bench.time(name, learnt(bench, name, bench.packages()), 21)
     alone = {**runs, "ours": runs["alone"]}
     return [
         of_stock(name, "wall", runs, wall),
@@ -76,11 +75,7 @@ def cold(bench: Bench) -> list[Line]:
     if reason:
         return bench.skip(name, reason)
 
-    def from_nothing(command: Sequence[str]) -> Run:
-        drop_caches()
-        return run(command)
-
-    runs = bench.time(name, _learnt(bench, name, bench.library()), 9, from_nothing)
+    runs = bench.time(name, learnt(bench, name, bench.library()), 9, run_cold)
     alone = {**runs, "ours": runs["alone"]}
     return [
         of_stock(name, "wall", runs, wall, 0.70),
@@ -109,9 +104,9 @@ def slow(bench: Bench) -> list[Line]:
     ):
         with ExitStack() as stack:
             mount = stack.enter_context(slow_mount(shelf, where, DELAY_MS))
-            how = partial(_run_forgotten, mount)
+            how = partial(run_forgotten, mount)
             stock = replace(bench.library(), moved=moved)
-            runs = bench.time(name, _learnt(bench, f"{name}{what}", stock, how), 5, how)
+            runs = bench.time(name, learnt(bench, f"{name}{what}", stock, how), 5, how)
         asked = round(median(runs["ours"], operations))
         lines += [
             of_stock(name, f"wall{what}", runs, wall, share),
@@ -130,7 +125,7 @@ def slow(bench: Bench) -> list[Line]:
     return lines
 
 
-def _run_forgotten(mount: SlowMount, command: Sequence[str]) -> Run:
+def run_forgotten(mount: SlowMount, command: Sequence[str]) -> Run:
     """Run a command on a mount of which the kernel knows nothing any more."""
     time.sleep(FORGOTTEN_S)
     asked, waits = mount.operations(), mount.waits()

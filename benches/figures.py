@@ -5,7 +5,7 @@ stock in the same run, after the answers have been compared: a wrong answer ends
 status 2. A figure that is a count must hold (status 1 if it does not); times are only reported,
 for a busy machine proves nothing either way. Works in build/figures and keeps there what is slow
 to make. `make bench` runs this; the figures themselves are in
-_figures.py, _loading.py and _table.py.
+_figures.py, _loading.py, _table.py and _picture.py.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import _figures
 import _loading
+import _picture
 import _table
 from _bench import Bench, Line, WrongAnswer
 from _ground import ROOT, environment, unpacked
 from _measure import RunFailed
 from _report import Progress, table
 
-FIGURES = _figures.FIGURES | _loading.FIGURES | _table.FIGURES
+FIGURES = _figures.FIGURES | _loading.FIGURES | _table.FIGURES | _picture.FIGURES
 
 
 def show(lines: Sequence[Line]) -> str:
@@ -102,6 +104,7 @@ def main() -> int:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "cpus": os.cpu_count(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     print(f"\nCPython {machine['python']}, {machine['system']}, {machine['cpus']} CPUs\n")
     print(show(lines))

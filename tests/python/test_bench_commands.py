@@ -25,7 +25,7 @@ from figures import FIGURES
 BENCHES = Path(demo.__file__).parent
 
 
-@pytest.mark.parametrize("command", ["demo.py", "figures.py", "farm.py"])
+@pytest.mark.parametrize("command", ["demo.py", "figures.py", "farm.py", "draw.py"])
 def test_help_has_an_example(command: str) -> None:
     argv = [sys.executable, str(BENCHES / command), "--help"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
@@ -105,6 +105,17 @@ def test_a_comparison_names_the_way_that_differs(tmp_path: Path) -> None:
     other = Subject(sys.executable, "import wave\n")
     with pytest.raises(WrongAnswer, match=r"^f: serial: not as stock has them: .*colorsys"):
         bench(tmp_path).check("f", {"stock": stock, "same": stock, "serial": other})
+
+
+def test_a_comparison_by_name_overlooks_specs_only(tmp_path: Path) -> None:
+    stock = Subject(sys.executable, "import colorsys\n")
+    moved = replace(stock, body=stock.body + "colorsys.__spec__.origin = 'memory'\n")
+    with pytest.raises(WrongAnswer):
+        bench(tmp_path).check("f", {"stock": stock, "moved": moved})
+    bench(tmp_path).check_names("f", {"stock": stock, "moved": moved})
+    other = Subject(sys.executable, "import wave\n")
+    with pytest.raises(WrongAnswer, match=r"^f: other: not the modules of stock: .*colorsys"):
+        bench(tmp_path).check_names("f", {"stock": stock, "other": other})
 
 
 def test_ways_are_run_as_asked(tmp_path: Path) -> None:
