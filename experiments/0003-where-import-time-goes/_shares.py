@@ -184,7 +184,12 @@ def overhead(raw: Raw) -> dict[str, float]:
 
 def _overhead(raw: Raw) -> str:
     ratios = ", ".join(f"{version}: {ratio:.2f} ×" for version, ratio in overhead(raw).items())  # noqa: RUF001
-    return f"With instruments to without, CPU of the import, median of all programs: {ratios}."
+    of = raw["hot"]
+    return (
+        f"With instruments to without, CPU of the import, median of all programs: {ratios}. "
+        f"Hot processes run again, as others had emptied the caches: {of['again']}; "
+        f"kept although they read from the disk: {of['kept']}."
+    )
 
 
 def _starts_table(raw: Raw) -> str:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import ast
 import json
 import re
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -75,9 +77,37 @@ import sysconfig
 print("--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""))
 """
 
+T = TypeVar("T")
+
 
 class WrongAnswer(Exception):
     """Something else was loaded than stock loads, or in another way than is measured."""
+
+
+@dataclass
+class Hot:
+    """Sees to it that hot processes are: another program may evict what was in the caches."""
+
+    again: int = 0
+    """How many processes were run again, as they had to read from a disk."""
+    kept: int = 0
+    """How many of them were kept all the same, as it would not end."""
+
+    def __call__(self, do: Callable[[], T]) -> T:
+        """What `do` returns of a process that read no block."""
+        for _ in range(4):
+            before = _blocks()
+            done = do()
+            if _blocks() == before:
+                return done
+            self.again += 1
+        self.kept += 1
+        return done
+
+
+def _blocks() -> int:
+    """Blocks that our children have read, once they were waited for (getrusage(2))."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock
 
 
 @dataclass(frozen=True)
@@ -115,17 +145,19 @@ def measure(setting: Setting) -> Raw:
     """All parts; what is missing here is left out."""
     pythons = _pythons(setting)
     bodies = _bodies(setting, pythons)
+    hot = Hot()
     raw: Raw = {
         "versions": {v: said(p, RELEASE) for v, p in pythons.items()},
         "optimized": {v: said(p, OPTIMIZED) == "True" for v, p in pythons.items()},
         "packages": re.findall(rf"^(?:{'|'.join(PROGRAMS)})==.*", PINS.read_text(), re.MULTILINE),
-        "starts": _starts(setting, pythons),
-        "imports": _imports(setting, pythons, bodies),
+        "starts": _starts(setting, hot, pythons),
+        "imports": _imports(setting, hot, pythons, bodies),
     }
     version = next((v for v in BESIDE if v in pythons), None)
     if setting.can("fastpath", None if version else f"needs CPython {' or '.join(BESIDE)}"):
         assert version
-        raw["fastpath"] = _beside(setting, version, pythons[version], bodies[version])
+        raw["fastpath"] = _beside(setting, hot, version, pythons[version], bodies[version])
+    raw["hot"] = {"again": hot.again, "kept": hot.kept}
     return raw
 
 
@@ -189,18 +221,17 @@ def _present(python: str, names: Sequence[str]) -> list[str]:
 # --- how it is measured --------------------------------------------------------------------
 
 
-def _starts(setting: Setting, pythons: Mapping[str, str]) -> Raw:
+def _starts(setting: Setting, hot: Hot, pythons: Mapping[str, str]) -> Raw:
     """What `-X importtime` says of an interpreter that runs nothing."""
     setting.progress.stage("the start of an interpreter")
     raw: Raw = {}
-    for kind, before, rounds in _temperatures(setting, 15, 5):
+    for kind, how, rounds in _temperatures(setting, hot, 15, 5):
         for _ in range(rounds):
             for version, python in pythons.items():
-                before()
+                wall, lines = how(partial(_importtime, python))
                 entry = raw.setdefault(version, {}).setdefault(
                     kind, {"wall_ms": [], "import_ms": []}
                 )
-                wall, lines = _importtime(python)
                 entry["wall_ms"].append(round(wall * 1e3, 2))
                 entry["import_ms"].append(round(sum(lines) / 1e3, 2))
                 entry["modules"] = len(lines)
@@ -220,20 +251,26 @@ def _importtime(python: str) -> tuple[float, list[int]]:
 
 
 def _temperatures(
-    setting: Setting, hot: int, cold: int
-) -> list[tuple[str, Callable[[], None], int]]:
-    """The states of the kernel's caches: their name, what brings them about, how many rounds."""
-    states: list[tuple[str, Callable[[], None], int]]
-    states = [("hot", lambda: None, setting.rounds(hot))]
+    setting: Setting, hot: Hot, hot_rounds: int, cold_rounds: int
+) -> list[tuple[str, Callable[[Callable[[], T]], T], int]]:
+    """The states of the kernel's caches: their name, what runs something in it, how often."""
+    states: list[tuple[str, Callable[[Callable[[], T]], T], int]]
+    states = [("hot", hot, setting.rounds(hot_rounds))]
     obstacle = no_dropping()
     if obstacle is None:
-        states.append(("cold", drop_caches, setting.rounds(cold)))
+        states.append(("cold", _cold, setting.rounds(cold_rounds)))
     elif not any(line.startswith("cold") for line in setting.left_out):
         setting.can("cold", obstacle)
     return states
 
 
-def _imports(setting: Setting, pythons: Mapping[str, str], bodies: Bodies) -> Raw:
+def _cold(do: Callable[[], T]) -> T:
+    """What `do` returns when nothing is in the caches."""
+    drop_caches()
+    return do()
+
+
+def _imports(setting: Setting, hot: Hot, pythons: Mapping[str, str], bodies: Bodies) -> Raw:
     """The account of every program in every version, hot and cold."""
     setting.progress.stage("comparing what is loaded")
     raw: Raw = {v: {program: {} for program in programs} for v, programs in bodies.items()}
@@ -243,7 +280,7 @@ def _imports(setting: Setting, pythons: Mapping[str, str], bodies: Bodies) -> Ra
             way = Way(pythons[version], body)
             # The first run may have to write bytecode.
             expected[version, program] = _loaded(setting, way, None)["names"]
-    for kind, before, rounds in _temperatures(setting, 3, 2):
+    for kind, how, rounds in _temperatures(setting, hot, 3, 2):
         ways = {}
         for version, program in expected:
             python, body = pythons[version], bodies[version][program]
@@ -254,21 +291,15 @@ def _imports(setting: Setting, pythons: Mapping[str, str], bodies: Bodies) -> Ra
         setting.progress.stage(f"{kind}: {rounds} rounds of {len(ways)} processes")
         for number in range(rounds):
             for (version, program, wrapped), way in list(ways.items())[:: -1 if number % 2 else 1]:
-                report = _loaded(setting, way, expected[version, program], before)
+                report = how(partial(_loaded, setting, way, expected[version, program]))
                 _enter(raw[version][program], kind, wrapped, report)
             setting.progress.tick()
     return raw
 
 
-def _loaded(
-    setting: Setting,
-    way: Way,
-    expected: list[str] | None,
-    before: Callable[[], None] = lambda: None,
-) -> Report:
+def _loaded(setting: Setting, way: Way, expected: list[str] | None) -> Report:
     """Run a program; what it says, if it loaded what is expected."""
     command = way.command(setting.scratch / "program.py")
-    before()
     if way.clock == "wall":
         # The interpreter's own files are no part of what is asked.
         run([way.python, "-I", "-c", "pass"])
@@ -296,7 +327,9 @@ def _enter(entry: Raw, kind: str, wrapped: str, report: Report) -> None:
         entry.setdefault(kind, {}).setdefault(part, []).append(round(seconds * 1e3, 2))
 
 
-def _beside(setting: Setting, version: str, python: str, bodies: Mapping[str, str]) -> Raw:
+def _beside(
+    setting: Setting, hot: Hot, version: str, python: str, bodies: Mapping[str, str]
+) -> Raw:
     """Stock and fastpath in one version, with get_code in one piece."""
     home = setting.fastpath()
     rounds = setting.rounds(3)
@@ -310,7 +343,7 @@ def _beside(setting: Setting, version: str, python: str, bodies: Mapping[str, st
         names = _loaded(setting, stock, None)["names"]
         for _ in range(rounds):
             for who, way in (("stock", stock), ("fastpath", ours)):
-                report = _loaded(setting, way, names)
+                report = hot(partial(_loaded, setting, way, names))
                 if way.fastpath and not report["by_fastpath"]:
                     raise WrongAnswer(f"{program}: fastpath left it all to stock")
                 for part, seconds in report["spent"].items():
