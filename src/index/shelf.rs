@@ -3,9 +3,10 @@
 //! Bounded in bytes, and in time: what is not wanted soon was a wrong guess. It decides nothing: whoever takes
 //! something from here compares it with the filesystem before using it.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ahead::Dirs;
 use crate::fact::Content;
@@ -26,15 +27,15 @@ const WORTH_REFRESHING: usize = 4;
 /// After so many times in vain nobody asks again. Once or twice may be a busy machine.
 const MOST_IN_VAIN: u32 = 3;
 
-/// Files in hand, and the names already looked after.
+/// Files in hand, and the names already looked after. Hashed without a seed, which would be asked for at every start.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    files: HashMap<PathBuf, Fetched>,
+    files: FxHashMap<PathBuf, Fetched>,
     bytes: usize,
     /// When anything was put here last.
     filled: Option<Instant>,
-    attempted: HashSet<String>,
-    homes: HashMap<String, Dirs>,
+    attempted: FxHashSet<String>,
+    homes: FxHashMap<String, Dirs>,
     /// How often a file was slow to be asked about although that was just refreshed.
     in_vain: u32,
 }
@@ -162,7 +163,7 @@ impl Shelf {
         for (_, file) in &mut old {
             (file.asked, file.is_refreshed) = (now, true);
         }
-        let dirs: HashSet<&Path> = old.iter().filter_map(|(_, f)| f.source.parent()).collect();
+        let dirs: FxHashSet<&Path> = old.iter().filter_map(|(_, f)| f.source.parent()).collect();
         let files = old.iter().flat_map(|(path, file)| [path.as_path(), &*file.source]);
         files.chain(dirs).map(Path::to_owned).collect()
     }
