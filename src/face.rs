@@ -453,7 +453,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         }
     }));
     // Not by `add`, which keeps an `__all__` up to date that nobody asks for, at every start; nor as attributes, which
-    // takes three times as long.
+    // takes twice as long.
     let dict = module.dict();
     dict.set_item("__version__", env!("CARGO_PKG_VERSION"))?;
     dict.set_item("install", wrap_pyfunction!(install, module)?)?;
