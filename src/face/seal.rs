@@ -124,7 +124,8 @@ fn learnt((path, listed, files): Dir<'_>) -> PyResult<LearntDir> {
 
 /// Whom a seal is for: in which environment it is, is told by where it lies.
 fn key(py: Python<'_>) -> PyResult<Key> {
-    Ok(share::key(py, &share::roots(py)?)?.anywhere())
+    let sys = py.import("sys")?;
+    Ok(share::key(&sys, &share::roots(&sys)?)?.anywhere())
 }
 
 fn paths(paths: &[Bound<'_, PyAny>]) -> PyResult<Vec<PathBuf>> {

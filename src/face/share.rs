@@ -28,8 +28,8 @@ pub fn of(py: Python<'_>, options: &Options, settles: bool) -> PyResult<Option<S
         Cache::At(dir) => Some(&**dir),
     };
     let sys = py.import("sys")?;
-    let roots = roots(py)?;
-    let key = key(py, &roots)?;
+    let roots = roots(&sys)?;
+    let key = key(&sys, &roots)?;
     let argv: Vec<String> = sys.getattr("orig_argv")?.extract().unwrap_or_default();
     let cwd = || std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
     let program = program::of(&argv, &cwd);
@@ -48,16 +48,14 @@ pub fn of(py: Python<'_>, options: &Options, settles: bool) -> PyResult<Option<S
 }
 
 /// `sys.prefix` and `sys.base_prefix`.
-pub fn roots(py: Python<'_>) -> PyResult<[PathBuf; 2]> {
-    let sys = py.import("sys")?;
+pub fn roots(sys: &Bound<'_, PyModule>) -> PyResult<[PathBuf; 2]> {
     let prefix = |name| sys.getattr(name)?.extract::<PathBuf>();
     Ok([prefix("prefix")?, prefix("base_prefix")?])
 }
 
 /// Whom a table is for: interpreters that name and compile bytecode alike, in the same environment.
-pub fn key(py: Python<'_>, roots: &[PathBuf; 2]) -> PyResult<Key> {
-    let sys = py.import("sys")?;
-    let external = py.import("_frozen_importlib_external")?;
+pub fn key(sys: &Bound<'_, PyModule>, roots: &[PathBuf; 2]) -> PyResult<Key> {
+    let external = sys.py().import("_frozen_importlib_external")?;
     let magic = external.getattr("MAGIC_NUMBER")?.cast_into::<PyBytes>()?;
     let magic = magic.as_bytes().try_into().unwrap_or_default();
     let environment = roots.each_ref().map(|path| path.as_os_str().as_encoded_bytes()).join(&0);

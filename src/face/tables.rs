@@ -222,7 +222,8 @@ fn roots(environment: &[u8]) -> Vec<PathBuf> {
 /// # Errors
 /// An interpreter that keeps no bytecode (its cache tag is None, PEP 3147), and so has no table.
 pub(super) fn key(py: Python<'_>) -> PyResult<Key> {
-    share::key(py, &share::roots(py)?)
+    let sys = py.import("sys")?;
+    share::key(&sys, &share::roots(&sys)?)
 }
 
 /// Directories and sources of which the filesystem has another version than the table, or none. What is sealed has no version.

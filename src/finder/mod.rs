@@ -25,12 +25,12 @@ use crate::candidates::{Candidate, INIT};
 use crate::index::{Answer, Freshness, Index, LookAhead, Pass, Run, Share};
 use crate::probe::Backend;
 use crate::table::Directory;
-pub use named::as_function;
+pub use named::Wrapper;
 pub use plan::fits_fs_encoding;
 use plan::{Around, Place, Plan, Step};
 pub use relied::Relied;
 use stock::Stock;
-pub use stock::{Natives, is_of, replaced};
+pub use stock::{Natives, is_no_function, is_of, is_unbound, replaced};
 use watch::Entries;
 
 /// Plans kept: `sys.path`, and the paths of a few namespace packages.
@@ -78,7 +78,7 @@ impl Finder {
     }
 
     /// Puts these bodies in the place of stock's.
-    pub fn put_in_place(&mut self, py: Python<'_>, natives: &Natives<'_>) -> PyResult<()> {
+    pub fn put_in_place<'py>(&mut self, py: Python<'py>, natives: &Natives<'py>) -> PyResult<()> {
         self.stock.replace(py, natives)
     }
 

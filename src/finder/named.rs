@@ -10,7 +10,7 @@ use std::ffi::CString;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyType};
+use pyo3::types::{PyCFunction, PyDict, PyTuple, PyType};
 
 /// `native`, made anew as a built-in of `class`; its module's name is that of `original`.
 ///
@@ -49,44 +49,61 @@ pub fn as_method_of<'py>(
     }
 }
 
-/// A Python function that does nothing but call `native`, with the names of `original`, whose parameters
-/// `native` takes by place.
+/// What makes Python functions that do nothing but call a native one, of so many parameters each.
 ///
 /// For what is a function in stock and has to bind like one; and for CPython 3.12, where a call of a method around
 /// a built-in reports a return to profilers that no call goes before, and `profile` stops with "Bad return".
-/// Its file name is importlib's, whose lines importlib cuts out of the traceback of an ImportError.
-///
-/// # Errors
-/// What compiling it may raise: nothing.
-pub fn as_function<'py>(
-    native: &Bound<'py, PyAny>,
-    original: &Bound<'py, PyAny>,
-    parameters: &str,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = native.py();
-    let [name, qualname] = [original.getattr("__name__")?, original.getattr("__qualname__")?];
-    // Not by `compile`, which asks whether its argument is an AST: the first to ask makes all the classes of
-    // `_ast`, a quarter of an interpreter's start.
-    let source = format!("lambda f: lambda {parameters}: f({parameters})");
-    let outer = py.import("builtins")?.getattr("eval")?.call1((source, PyDict::new(py)))?;
-    let inner = outer.call1((native,))?;
-    let names = PyDict::new(py);
-    names.set_item("co_name", &name)?;
-    names.set_item("co_filename", original.getattr("__code__")?.getattr("co_filename")?)?;
-    if py.version_info() >= (3, 11) {
-        names.set_item("co_qualname", &qualname)?;
+pub struct Wrapper<'py>(Bound<'py, PyAny>);
+
+impl<'py> Wrapper<'py> {
+    /// For functions of `count` parameters. It is compiled anew each time, which takes longer than making some functions.
+    ///
+    /// # Errors
+    /// What compiling it may raise: nothing.
+    pub fn new(py: Python<'py>, count: usize) -> PyResult<Self> {
+        let parameters: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
+        let parameters = parameters.join(",");
+        // Not by `compile`, which asks whether its argument is an AST: the first to ask makes all the classes of
+        // `_ast`, a quarter of an interpreter's start.
+        let source = format!("lambda f:lambda {parameters}:f({parameters})");
+        let eval = py.import("builtins")?.getattr("eval")?;
+        Ok(Self(eval.call1((source, PyDict::new(py)))?))
     }
-    // Debuggers tell importlib's frames by their globals.
-    let function = inner.get_type().call1((
-        inner.getattr("__code__")?.call_method("replace", (), Some(&names))?,
-        original.getattr("__globals__")?,
-        name,
-        original.getattr("__defaults__")?,
-        inner.getattr("__closure__")?,
-    ))?;
-    function.setattr("__qualname__", qualname)?;
-    for name in ["__module__", "__doc__"] {
-        function.setattr(name, original.getattr(name)?)?;
+
+    /// A Python function that calls `native`, with the names of `original`, whose parameters `native` takes by place.
+    ///
+    /// Its file name is importlib's, whose lines importlib cuts out of the traceback of an ImportError.
+    ///
+    /// # Errors
+    /// As many parameters as it was not made for.
+    pub fn around(
+        &self,
+        native: &Bound<'py, PyAny>,
+        original: &Bound<'py, PyAny>,
+        parameters: &[&str],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = native.py();
+        let [name, qualname] = [original.getattr("__name__")?, original.getattr("__qualname__")?];
+        let inner = self.0.call1((native,))?;
+        let names = PyDict::new(py);
+        names.set_item("co_name", &name)?;
+        names.set_item("co_varnames", PyTuple::new(py, parameters)?)?;
+        names.set_item("co_filename", original.getattr("__code__")?.getattr("co_filename")?)?;
+        if py.version_info() >= (3, 11) {
+            names.set_item("co_qualname", &qualname)?;
+        }
+        // Debuggers tell importlib's frames by their globals.
+        let function = inner.get_type().call1((
+            inner.getattr("__code__")?.call_method("replace", (), Some(&names))?,
+            original.getattr("__globals__")?,
+            name,
+            original.getattr("__defaults__")?,
+            inner.getattr("__closure__")?,
+        ))?;
+        function.setattr("__qualname__", qualname)?;
+        for name in ["__module__", "__doc__"] {
+            function.setattr(name, original.getattr(name)?)?;
+        }
+        Ok(function)
     }
-    Ok(function)
 }

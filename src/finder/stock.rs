@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyCFunction, PyDict, PyInt, PyList, PySet, PyString, PyTuple, PyType};
 
-use super::named;
+use super::named::{self, Wrapper};
 use super::watch::Plain;
 use crate::candidates::Suffixes;
 
@@ -32,6 +32,9 @@ pub struct Stock {
     pattern: OnceLock<Option<Py<PyDict>>>,
 }
 
+/// Of both bodies.
+const PARAMETERS: [&str; 4] = ["cls", "fullname", "path", "target"];
+
 /// A class's dictionary, a name in it, and the value it had.
 type Attribute = (Py<PyAny>, Py<PyString>, Py<PyAny>);
 
@@ -53,15 +56,18 @@ impl Body {
         Ok(Self { name, descriptor: descriptor.unbind(), function: function.unbind() })
     }
 
-    /// Puts `native` in this body's place, in the same kind of descriptor, under the same names.
-    fn replace(&self, class: &Bound<'_, PyType>, native: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Puts `native` in this body's place, in the same kind of descriptor, under the same names; with `wrapper`, as a
+    /// Python function.
+    fn replace<'py>(
+        &self,
+        class: &Bound<'py, PyType>,
+        native: &Bound<'py, PyAny>,
+        wrapper: Option<&Wrapper<'py>>,
+    ) -> PyResult<()> {
         let py = class.py();
-        let native = match py.version_info().minor {
-            12 => {
-                let parameters = "cls, fullname, path, target";
-                named::as_function(native, self.function.bind(py), parameters)?
-            }
-            _ => named::as_method_of(class, native, self.function.bind(py))?,
+        let native = match wrapper {
+            Some(wrapper) => wrapper.around(native, self.function.bind(py), &PARAMETERS)?,
+            None => named::as_method_of(class, native, self.function.bind(py))?,
         };
         let descriptor = self.descriptor.bind(py).get_type().call1((native,))?;
         class.setattr(self.name, descriptor)
@@ -125,10 +131,12 @@ impl Stock {
     }
 
     /// Puts the native bodies in place.
-    pub fn replace(&mut self, py: Python<'_>, natives: &Natives<'_>) -> PyResult<()> {
+    pub fn replace<'py>(&mut self, py: Python<'py>, natives: &Natives<'py>) -> PyResult<()> {
         let class = self.path_finder.bind(py).clone();
-        self.find_spec.replace(&class, &natives.find_spec)?;
-        self.get_spec.replace(&class, &natives.get_spec)?;
+        let is_wrapped = py.version_info().minor == 12;
+        let wrapper = is_wrapped.then(|| Wrapper::new(py, PARAMETERS.len())).transpose()?;
+        self.find_spec.replace(&class, &natives.find_spec, wrapper.as_ref())?;
+        self.get_spec.replace(&class, &natives.get_spec, wrapper.as_ref())?;
         let dict = class.getattr("__dict__")?;
         let ours = dict.get_item("_get_spec")?.unbind();
         self.relied_on.push((dict.unbind(), PyString::new(py, "_get_spec").unbind(), ours));
@@ -405,8 +413,31 @@ fn loaders(details: &Bound<'_, PyTuple>) -> PyResult<Vec<(String, Py<PyAny>)>> {
 
 /// Whether a function was made in this module of importlib's; so is taken to be what is no Python function.
 pub fn is_of(home: &Bound<'_, PyModule>, value: &Bound<'_, PyAny>) -> bool {
+    if is_no_function(value) || value.is_exact_instance_of::<PyCFunction>() {
+        return true;
+    }
     let globals = value.getattr(intern!(value.py(), "__globals__"));
     globals.map_or(true, |globals| globals.is(home.dict()))
+}
+
+/// Whether this is of a class that shows that it is no function, nor anything around one. So are many, and to ask them for
+/// an attribute that they do not have makes an exception, which takes longer than all the rest.
+pub fn is_no_function(value: &Bound<'_, PyAny>) -> bool {
+    value.is_exact_instance_of::<PyModule>()
+        || value.is_exact_instance_of::<PyString>()
+        || value.is_exact_instance_of::<PyBytes>()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyList>()
+        || value.is_exact_instance_of::<PyType>()
+}
+
+/// Whether this is of a class whose instances are bound to nothing, such as that of Python functions
+/// (`Py_TPFLAGS_METHOD_DESCRIPTOR`, PEP 590).
+pub fn is_unbound(value: &Bound<'_, PyAny>) -> bool {
+    const METHOD_DESCRIPTOR: u64 = 1 << 17;
+    let flags = value.get_type().getattr(intern!(value.py(), "__flags__"));
+    let flags = flags.and_then(|flags| flags.extract::<u64>());
+    flags.is_ok_and(|flags| flags & METHOD_DESCRIPTOR != 0)
 }
 
 /// The function in a descriptor of a class, which has to be importlib's own.

@@ -3,9 +3,10 @@
 //! Bounded in bytes, and in time: what is not wanted soon was a wrong guess. It decides nothing: whoever takes
 //! something from here compares it with the filesystem before using it.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ahead::Dirs;
 use crate::fact::Content;
@@ -26,15 +27,15 @@ const WORTH_REFRESHING: usize = 4;
 /// After so many times in vain nobody asks again. Once or twice may be a busy machine.
 const MOST_IN_VAIN: u32 = 3;
 
-/// Files in hand, and the names already looked after.
+/// Files in hand, and the names already looked after. Hashed without a seed, which would be asked for at every start.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    files: HashMap<PathBuf, Fetched>,
+    files: FxHashMap<PathBuf, Fetched>,
     bytes: usize,
     /// When anything was put here last.
     filled: Option<Instant>,
-    attempted: HashSet<String>,
-    homes: HashMap<String, Dirs>,
+    attempted: FxHashSet<String>,
+    homes: FxHashMap<String, Dirs>,
     /// The least age at which a file was forgotten.
     lasts: Option<Duration>,
     /// When files were asked about once more.
@@ -185,14 +186,14 @@ impl Shelf {
             return Vec::new();
         }
         self.asked = Some(now);
-        let dirs: HashSet<&Path> = old.iter().filter_map(|(_, f)| f.source.parent()).collect();
+        let dirs: FxHashSet<&Path> = old.iter().filter_map(|(_, f)| f.source.parent()).collect();
         let files = old.iter().flat_map(|(path, file)| [path.as_path(), &*file.source]);
         files.chain(dirs).map(Path::to_owned).collect()
     }
 
     /// These were `asked` about, and waited for: the kernel had forgotten them, and knows them again. A file of which it
     /// knew one path still, it will forget soon.
-    pub fn refreshed(&mut self, waited: &HashSet<&Path>, asked: Instant) {
+    pub fn refreshed(&mut self, waited: &FxHashSet<&Path>, asked: Instant) {
         for (path, file) in &mut self.files {
             if waited.contains(path.as_path()) && waited.contains(file.source.as_path()) {
                 (file.asked, file.is_refreshed) = (asked, true);
@@ -313,7 +314,7 @@ mod tests {
         let mut shelf = shelf(&["a", "b", "c", "d", "e"], began);
         let at = began + SECOND;
         assert_eq!(shelf.forgotten(SLOW, None, at).len(), 11);
-        shelf.refreshed(&["a", "/d/a", "b", "/d/c"].map(Path::new).into(), at);
+        shelf.refreshed(&["a", "/d/a", "b", "/d/c"].map(Path::new).into_iter().collect(), at);
         let soon = at + KEPT / 2;
         assert_eq!(asks(&mut shelf, SLOW, Some("b"), soon), 9, "all but a");
         assert_eq!(asks(&mut shelf, SLOW, Some("b"), soon), 0);

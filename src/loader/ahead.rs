@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+use rustc_hash::FxHashSet;
 
 use super::frame;
 use crate::bytecode::{self, Constant, Import, Opcodes};
@@ -33,7 +34,7 @@ pub struct Ahead {
     dialect: Option<Dialect>,
     /// Addresses of code objects whose imports were looked after. One that is used again for other code
     /// costs that code its look-ahead, nothing else.
-    seen: Mutex<HashSet<usize>>,
+    seen: Mutex<FxHashSet<usize>>,
 }
 
 impl Ahead {

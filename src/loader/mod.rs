@@ -22,7 +22,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::finder::{Finder, fits_fs_encoding, without_gil};
+use crate::finder::{Finder, Wrapper, fits_fs_encoding, without_gil};
 use crate::index::{Index, Loaded};
 use crate::pyc::{self, Claim, Naming};
 use ahead::Ahead;
@@ -101,9 +101,11 @@ impl Loader {
     }
 
     /// Puts these bodies in the place of stock's.
-    pub fn put_in_place(&self, py: Python<'_>, natives: &Natives<'_>) -> PyResult<()> {
-        self.stock.replace(py, &natives.get_code)?;
-        self.maker.as_ref().map_or(Ok(()), |maker| maker.replace(py, &natives.create_module))
+    pub fn put_in_place<'py>(&self, py: Python<'py>, natives: &Natives<'py>) -> PyResult<()> {
+        let wrapper = Wrapper::new(py, 2)?;
+        self.stock.replace(&wrapper, &natives.get_code)?;
+        let replace = |maker: &Maker| maker.replace(&wrapper, &natives.create_module);
+        self.maker.as_ref().map_or(Ok(()), replace)
     }
 
     /// Puts stock's bodies back.

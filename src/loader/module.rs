@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyList, PyModule, PyString, PyType};
 
 use super::frame;
-use crate::finder::{Relied, as_function, is_of, replaced};
+use crate::finder::{Relied, Wrapper, is_no_function, is_of, is_unbound, replaced};
 use crate::pyc::Naming;
 
 /// What of importlib's two modules an answer takes for granted.
@@ -74,8 +74,9 @@ impl Maker {
     }
 
     /// Puts the native body in place.
-    pub fn replace(&self, py: Python<'_>, native: &Bound<'_, PyAny>) -> PyResult<()> {
-        let body = as_function(native, self.create_module.bind(py), "self, spec")?;
+    pub fn replace<'py>(&self, wrapper: &Wrapper<'py>, native: &Bound<'py, PyAny>) -> PyResult<()> {
+        let py = native.py();
+        let body = wrapper.around(native, self.create_module.bind(py), &["self", "spec"])?;
         self.loader_basics.bind(py).setattr("create_module", body)
     }
 
@@ -148,6 +149,7 @@ impl Maker {
 
 /// Fails if this function, or the one behind this property, was not made in that module.
 fn require_of(home: &Bound<'_, PyModule>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    let function = value.getattr("fget").unwrap_or_else(|_| value.clone());
-    if is_of(home, &function) { Ok(()) } else { Err(replaced(name)) }
+    let is_around_none = is_no_function(value) || is_unbound(value);
+    let behind = if is_around_none { None } else { value.getattr("fget").ok() };
+    if is_of(home, behind.as_ref().unwrap_or(value)) { Ok(()) } else { Err(replaced(name)) }
 }

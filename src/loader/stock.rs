@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyModule, PyString, PyType};
 
-use crate::finder::{Relied, as_function, is_of, replaced};
+use crate::finder::{Relied, Wrapper, is_no_function, is_of, is_unbound, replaced};
 
 /// Classes and functions of `importlib._bootstrap_external` that loading goes through.
 pub struct Stock {
@@ -107,8 +107,9 @@ impl Stock {
     }
 
     /// Puts the native body in place.
-    pub fn replace(&self, py: Python<'_>, native: &Bound<'_, PyAny>) -> PyResult<()> {
-        let body = as_function(native, self.get_code.bind(py), "self, fullname")?;
+    pub fn replace<'py>(&self, wrapper: &Wrapper<'py>, native: &Bound<'py, PyAny>) -> PyResult<()> {
+        let py = native.py();
+        let body = wrapper.around(native, self.get_code.bind(py), &["self", "fullname"])?;
         self.source_loader.bind(py).setattr("get_code", body)
     }
 
@@ -191,6 +192,9 @@ fn is_original(
     owner: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
 ) -> bool {
-    let bound_to = value.getattr(intern!(value.py(), "__self__"));
-    is_of(home, value) && bound_to.map_or(true, |bound_to| bound_to.is(owner))
+    let bound_to_owner = || {
+        let bound_to = value.getattr(intern!(value.py(), "__self__"));
+        bound_to.map_or(true, |bound_to| bound_to.is(owner))
+    };
+    is_of(home, value) && (is_no_function(value) || is_unbound(value) || bound_to_owner())
 }
