@@ -622,7 +622,7 @@ def chain(depth: int, width: int) -> dict[str, str]:
 
 
 @contextmanager
-def slow_mount(source: Path, where: Path, kept_s: str) -> Iterator[Path]:
+def slow_mount(source: Path, where: Path, kept_s: str = "60") -> Iterator[Path]:
     """`source`, where each operation takes a millisecond and attributes are kept for so long."""
     need("fuse")
     server = Path(os.environ.get("FASTPATH_TESTBED", ROOT / "target" / "release"), "slowfs")
