@@ -310,6 +310,20 @@ proptest! {
     }
 }
 
+/// The engine `serial` cannot tell, and says that it has waited; the others, that they have for few of these.
+#[test]
+fn what_the_kernel_knows_is_not_waited_for() {
+    let dir = TempDir::new().unwrap();
+    let paths: Vec<PathBuf> = (0..300).map(|i| dir.path().join(format!("{i}"))).collect();
+    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    for backend in backends_all() {
+        let waited = Prober::new(backend).wait_for(&paths);
+        assert_eq!(waited.len(), paths.len(), "{}", backend.name());
+        let is_blind = backend == Backend::Only(Engine::Serial);
+        assert_eq!(waited.iter().filter(|is| **is).count() > 150, is_blind, "{}", backend.name());
+    }
+}
+
 /// What the standard library says is in a directory.
 fn listing_oracle(dir: &Path, limit: usize) -> Result<Listing, i32> {
     let errno = |e: std::io::Error| e.raw_os_error().unwrap_or(22);

@@ -230,13 +230,14 @@ impl Prober {
     }
 
     /// Asks about every path, for the kernel to know the answers: whether each was waited for, in order, so that the
-    /// kernel has just learnt it. What a ring does is not known to have been quick; the engine `serial` does not measure.
+    /// kernel has just learnt it. By threads also where a ring is wanted, which does not tell; the engine `serial` does
+    /// not measure, and so takes all for waited for.
     #[must_use]
     pub fn wait_for(&self, paths: &[&Path]) -> Vec<bool> {
         let opening = match self.backend {
             Backend::Only(Engine::Threads) => crew::Opening::Many,
-            Backend::Auto => crew::Opening::Alone,
-            Backend::Only(Engine::Serial | Engine::Uring) => {
+            Backend::Auto | Backend::Only(Engine::Uring) => crew::Opening::Alone,
+            Backend::Only(Engine::Serial) => {
                 let _ = self.stat(paths);
                 return vec![true; paths.len()];
             }
