@@ -1,4 +1,4 @@
-"""A process that becomes another user when fastpath is there: nothing is handed on across that line.
+"""A process that becomes another user when fastpath is there: nothing is handed on beyond that.
 
 What it imports is right all the same. Only root can try.
 """
