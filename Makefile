@@ -32,6 +32,8 @@ PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
 # Every access checked (memcheck). Not optimized at all, the same takes eight times as long.
 VALGRIND := target."cfg(all())".runner = ["valgrind", "--quiet", "--error-exitcode=1"]
 MEMORY := CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_TARGET_DIR=target/memory $(CORE) --config '$(VALGRIND)'
+# There a child takes long to let go of a lock that another test's thread held when it was forked.
+ALONE := -- --test-threads=1
 
 .PHONY: help demo build venv test test-rust test-memory test-python test-cpython-quick test-cpython \
 	sid lint lint-rust lint-python format bench bench-rust bench-python bench-farm bench-cshim replay clean
@@ -133,7 +135,8 @@ test-rust: ## Test the core without Python, the portable engine alone, and the t
 # Where FASTPATH_REQUIRE lists valgrind, its absence is a failure.
 test-memory: ## Test shared tables and engines under valgrind
 	@if command -v valgrind >/dev/null; then \
-	  $(MEMORY) --lib table::shared && $(MEMORY) --test table --test table_file --test engines; \
+	  $(MEMORY) --lib table::shared $(ALONE) && \
+	  $(MEMORY) --test table --test table_file --test engines $(ALONE); \
 	else \
 	  echo 'skip: tables and engines under valgrind: needs valgrind'; \
 	  case ",$$FASTPATH_REQUIRE," in *,valgrind,*) exit 1;; esac; fi
