@@ -29,9 +29,15 @@ DENY := -D warnings
 # The test bed has to run fast enough, and to build fast.
 QUICK_RELEASE := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
+# Every access checked (memcheck). Not optimized at all, the same takes eight times as long.
+VALGRIND := target."cfg(all())".runner = ["valgrind", "--quiet", "--error-exitcode=1"]
+MEMORY := CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_TARGET_DIR=target/memory $(CORE) --config '$(VALGRIND)'
+# There a child takes long to let go of a lock that another test's thread held when it was forked.
+ALONE := -- --test-threads=1
 
-.PHONY: help demo build venv test test-rust test-python test-cpython-quick test-cpython sid \
-	lint lint-rust lint-python format bench bench-rust bench-python bench-farm bench-cshim replay experiments figures record-figures clean
+.PHONY: help demo build venv test test-rust test-memory test-python test-cpython-quick test-cpython \
+	sid lint lint-rust lint-python format bench bench-rust bench-python bench-farm bench-cshim replay \
+	experiments figures record-figures clean
 
 help: ## Say what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -137,6 +143,15 @@ test-rust: ## Test the core without Python, the portable engine alone, and the t
 	$(CORE) --features cshim --bench cshim
 	$(PORTABLE) $(CORE)
 	cargo test --locked --package testbed
+
+# Where FASTPATH_REQUIRE lists valgrind, its absence is a failure.
+test-memory: ## Test shared tables and engines under valgrind
+	@if command -v valgrind >/dev/null; then \
+	  $(MEMORY) --lib table::shared $(ALONE) && \
+	  $(MEMORY) --test table --test table_file --test engines $(ALONE); \
+	else \
+	  echo 'skip: tables and engines under valgrind: needs valgrind'; \
+	  case ",$$FASTPATH_REQUIRE," in *,valgrind,*) exit 1;; esac; fi
 
 test-python: $(INSTALLED) $(TESTBED) ## Test what Python sees
 	$(BIN)/python -m pytest -rs tests/python tests/cpython

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypedDict
 
-from fastpath import _compiled, _entries, _findings, _mounts, _settings, _status, _tables
+from fastpath import _compiled, _entries, _findings, _mounts, _seal, _settings, _status, _tables
 from fastpath._entries import Entry
 from fastpath._findings import Finding, to_do, well
 from fastpath._text import count, duration, size, table
@@ -70,6 +70,7 @@ def diagnose(path: list[str]) -> Diagnosis:
         *_fastpath(status),
         *_engine(status),
         *_table(status),
+        *_sealed(status),
         *_length(entries, status["active"]),
         *_useless(entries),
         *_twice(entries),
@@ -148,6 +149,24 @@ def _table(status: _status.Status) -> Iterator[Finding]:
         quoted = {"directory": shlex.quote(str(directory)), "file": shlex.quote(str(file))}
         remedy = remedy.format(**quoted)
         yield to_do("table", f"not used: {facts['why']}", remedy, [str(file)])
+
+
+def _sealed(status: _status.Status) -> Iterator[Finding]:
+    """A seal, if there is one that interpreters would use: whether what it trusts has changed."""
+    seal = status["seal"]
+    if seal is None:
+        return
+    remedy = "python -m fastpath seal (as it was sealed), or python -m fastpath unseal"
+    if status["settings"]["cache"]["value"] == "off":
+        yield well("seal", f"{seal['path']}: left out, as FASTPATH_CACHE_DIR is off")
+    elif seal["why"] is not None:
+        yield to_do("seal", f"not used: {seal['why']}", remedy, [seal["path"]])
+    elif seal["changed"]:
+        told = f"stale: {_seal.render_changed(seal)}, which imports do not see"
+        yield to_do("seal", told, remedy, [seal["path"]])
+    else:
+        known = count(seal["directories"], "directory", "directories")
+        yield well("seal", f"{known} and {count(seal['modules'], 'module', 'modules')}, as sealed")
 
 
 def _length(entries: list[Entry], active: bool) -> Iterator[Finding]:

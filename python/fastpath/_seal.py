@@ -61,6 +61,19 @@ class Verified(TypedDict):
     differences: list[str]
 
 
+class State(TypedDict):
+    """What ``status`` and ``doctor`` tell of the seal."""
+
+    path: str
+    directories: int
+    modules: int
+    why: str | None
+    """Why interpreters do not use it."""
+    changed: int
+    """Directories and sources in it that are not as they were, as far as a stat shows it."""
+    first: str | None
+
+
 class Plan(NamedTuple):
     """What goes into a seal: directories, sources in them, and a program with its files."""
 
@@ -151,6 +164,29 @@ def verify() -> Verified:
     )
 
 
+def state() -> State | None:
+    """Tell whether the seal is used, and whether what it trusts has changed; None without one.
+
+    That takes one stat for each directory and module in it, in one batch, and a listing for
+    each directory that was changed after the seal was written. ``verify`` compares everything.
+    """
+    told = State(path=str(path()), directories=0, modules=0, why=None, changed=0, first=None)
+    try:
+        written = path().lstat().st_mtime_ns
+        facts = _native._seal_facts(path(), [root.path for root in _roots(base=False)], False)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        told["why"] = str(error)
+        return told
+    trusted = [directory for directory in facts["directories"] if directory["sealed"]]
+    changed = [*_changed(trusted, written, _has_sealed_base(facts))]
+    told["directories"] = len(trusted)
+    told["modules"] = sum(len(directory["files"]) for directory in trusted)
+    told["changed"], told["first"] = len(changed), next(iter(changed), None)
+    return told
+
+
 def render(sealed: Sealed) -> str:
     """Return what was sealed as aligned text."""
     share = f"{sealed['size'] / sealed['bytecode']:.2f} x" if sealed["bytecode"] else "no"
@@ -166,6 +202,15 @@ def render(sealed: Sealed) -> str:
     return "\n".join(table(rows))
 
 
+def render_changed(state: State) -> str:
+    """Return how much has changed since it was sealed, and what is the first of it."""
+    changed = state["changed"]
+    first = (
+        f"{state['first']} has" if changed == 1 else f"{changed:,}, first {state['first']}, have"
+    )
+    return f"{first} changed since"
+
+
 def render_verified(verified: Verified) -> str:
     """Return every difference, then how much was compared."""
     count = len(verified["differences"])
@@ -176,6 +221,26 @@ def render_verified(verified: Verified) -> str:
     )
     unused = f"{verified['unused']:,} directories of {sys.base_prefix} are others here: not used"
     return "\n".join([*verified["differences"], *[unused] * bool(verified["unused"]), summary])
+
+
+def _changed(trusted: list[_native._SealFactsDirectory], written: int, base: bool) -> Iterator[str]:
+    """Yield the directories and sources that have changed; the seal was ``written`` then, in ns."""
+    scanner = _scan.Scanner(_roots(base=base))
+    sources = [
+        (f"{directory['path']}/{os.fsdecode(name)}", source[2:4])
+        for directory in trusted
+        for name, source, *_ in directory["files"]
+    ]
+    found = _native.probe([*(d["path"] for d in trusted), *(file for file, _ in sources)])
+    for directory, now in zip(trusted, found, strict=False):
+        # A younger one may only have got a directory for bytecode, or have been copied.
+        if (now is None or now.st_mtime_ns >= written) and any(
+            _differences(scanner, {**directory, "files": []})
+        ):
+            yield directory["path"]
+    for (file, known), now in zip(sources, found[len(trusted) :], strict=True):
+        if now is None or (now.st_size, now.st_mtime_ns) != known:
+            yield file
 
 
 def _roots(*, base: bool) -> list[_scan.Root]:

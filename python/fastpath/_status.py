@@ -7,7 +7,7 @@ so is an enabled environment in which this very process did not get it. Used by 
 from typing import TypedDict
 
 import fastpath
-from fastpath import _settings, _startup
+from fastpath import _seal, _settings, _startup
 from fastpath._problem import Problem
 from fastpath._text import table
 
@@ -42,6 +42,7 @@ class Status(TypedDict):
     foreign: list[str]
     active: bool
     turned_off: bool
+    seal: _seal.State | None
     settings: dict[str, Value]
     backends: dict[str, str | None]
     counters: dict[str, int]
@@ -60,6 +61,7 @@ def gather() -> Status:
         foreign=[str(path) for path, ours in files if not ours],
         active=active,
         turned_off=_settings.turned_off(),
+        seal=_seal.state(),
         settings={name: _value(name, stats, active) for name in _settings.VARIABLES},
         backends=dict(fastpath.backends()),
         counters={name: n for name, n in stats.items() if type(n) is int},
@@ -86,6 +88,8 @@ def render(status: Status) -> str:
         ("active", _active(status), ""),
     ]
     rows += [("foreign", path, "not written by fastpath") for path in status["foreign"]]
+    if status["seal"] is not None:
+        rows.append(("seal", status["seal"]["path"], _sealed(status["seal"])))
     rows += [(name, s["value"], f"from {s['origin']}") for name, s in status["settings"].items()]
     rows += [
         ("engine", name, "usable" if why is None else f"not usable: {why}")
@@ -111,6 +115,14 @@ def _counters(status: Status) -> list[str]:
 def _value(setting: str, stats: dict[str, object], active: bool) -> Value:
     found = _settings.origin(setting, str(stats[setting]) if active else None)
     return Value(value=found.value, origin=found.origin)
+
+
+def _sealed(seal: _seal.State) -> str:
+    if seal["why"] is not None:
+        return f"not used: {seal['why']}"
+    if not seal["changed"]:
+        return f"{seal['directories']:,} directories and {seal['modules']:,} modules"
+    return f"stale: {_seal.render_changed(seal)}; seal again, or unseal"
 
 
 def _active(status: Status) -> str:

@@ -32,7 +32,7 @@ const NS_PER_BYTE: i128 = 100;
 
 impl Index {
     /// Writes what no table had into the user's table; [`Published::NothingNew`] where there is nothing of the kind, or
-    /// nobody wants it. Asks the filesystem nothing then.
+    /// nobody wants it, or the process is another user by now. Asks the filesystem nothing then.
     ///
     /// # Errors
     /// What the system says to writing: the table that was there stays.
@@ -41,6 +41,9 @@ impl Index {
             return Ok(Published::NothingNew);
         };
         let Ok(file) = &share.file else { return Ok(Published::NothingNew) };
+        if !self.tier.is_of_this_user() {
+            return Ok(Published::NothingNew);
+        }
         let (news, touched) = {
             let mut record = self.tier.record();
             (std::mem::take(&mut record.news), std::mem::take(&mut record.touched))

@@ -70,6 +70,8 @@ pub(super) struct Record {
 #[derive(Debug, Default)]
 pub(super) struct Tier {
     share: Option<Share>,
+    /// As whom it was begun.
+    user: Option<u32>,
     tables: OnceLock<Vec<Result<Shared, Refusal>>>,
     record: Mutex<Record>,
     /// Whether a directory was listed that could be handed on.
@@ -82,7 +84,12 @@ pub(super) struct Tier {
 
 impl Tier {
     pub fn new(share: Share) -> Self {
-        Self { share: Some(share), ..Self::default() }
+        Self { share: Some(share), user: shared::acting_user(), ..Self::default() }
+    }
+
+    /// Whether the process acts as the user that it was begun as. What one may look at is not another's to be told.
+    pub fn is_of_this_user(&self) -> bool {
+        self.user == shared::acting_user()
     }
 
     pub fn share(&self) -> Option<&Share> {

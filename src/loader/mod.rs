@@ -27,6 +27,7 @@ use crate::index::{Index, Loaded};
 use crate::pyc::{self, Claim, Naming};
 use ahead::Ahead;
 use module::Maker;
+use open_code::Opener;
 use stock::Stock;
 
 /// `O_RDONLY | O_CLOEXEC`, with which `io.open_code` opens.
@@ -43,6 +44,7 @@ pub struct Loader {
     /// `-v` wants to be told every step: stock tells it.
     verbose: bool,
     ahead: Ahead,
+    opener: Opener,
     /// Whether the collector rests while it unmarshals.
     rests: bool,
     counters: Counters,
@@ -78,7 +80,8 @@ impl Loader {
     /// # Errors
     /// An interpreter that is not one of those we know, or whose code somebody else opens (PEP 578).
     pub fn new(py: Python<'_>, rests: bool) -> PyResult<Self> {
-        if open_code::is_hooked(py) {
+        let opener = Opener::default();
+        if opener.is_hooked(py) {
             return Err(PyRuntimeError::new_err("a hook opens code here (PEP 578)"));
         }
         let stock = Stock::new(py)?;
@@ -96,6 +99,7 @@ impl Loader {
             sys: sys.unbind(),
             rests,
             counters: Counters::default(),
+            opener,
             stock,
         })
     }
@@ -183,7 +187,10 @@ impl Loader {
 
     /// Whether the surroundings are those that our answers are for.
     fn is_usual(&self, py: Python<'_>) -> bool {
-        !self.verbose && self.names_as_ever(py) && self.stock.is_untouched(py)
+        !self.verbose
+            && self.names_as_ever(py)
+            && self.stock.is_untouched(py)
+            && !self.opener.is_hooked(py)
     }
 
     /// Whether bytecode lies where it lay.

@@ -94,7 +94,11 @@ pub struct Ours {
 
 impl Ours {
     pub fn new(backend: Backend, freshness: Freshness, dirs: &[PathBuf]) -> Self {
-        let index = Index::new(backend, freshness, Suffixes::new(&SUFFIXES));
+        Self::of(Index::new(backend, freshness, Suffixes::new(&SUFFIXES)), dirs)
+    }
+
+    /// This index, with these directories.
+    pub fn of(index: Index, dirs: &[PathBuf]) -> Self {
         let run = index.run(dirs.iter().map(|dir| index.directory(dir)).collect());
         Self { index, run, dirs: dirs.to_vec() }
     }

@@ -14,5 +14,6 @@ mod folded;
 mod freshness;
 mod histories;
 mod large;
+mod sealed;
 mod semantics;
 mod threads;

@@ -11,11 +11,11 @@ import compileall
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from support import SECONDS, clean_environment
+from support import SECONDS, clean_environment, make_venv
 
 PACKAGES = 4
 MODULES = 5
@@ -71,11 +71,14 @@ def settle() -> None:
 class Shop:
     """A tree of packages in `tree`, and tables for whoever imports from it in `cache`."""
 
-    def __init__(self, place: Path) -> None:
+    python = sys.executable
+    """Who imports, unless another one is named."""
+
+    def __init__(self, place: Path, names: Sequence[str] = NAMES) -> None:
         self.tree = place / "tree"
         self.cache = place / "cache"
         self.cache.mkdir(mode=0o700)
-        for name in NAMES:
+        for name in names:
             package, module = name.split(".")
             home = self.tree / package
             home.mkdir(parents=True, exist_ok=True)
@@ -98,7 +101,7 @@ class Shop:
         env: Mapping[str, str] | None = None,
         without: str = "",
         before: tuple[str, ...] = (),
-        python: str = sys.executable,
+        python: str | None = None,
         cwd: Path | None = None,
     ) -> Ended:
         """Run it, with the variable `without` unset.
@@ -108,7 +111,7 @@ class Shop:
         full = self.environment(how) | dict(env or {})
         full.pop(without, None)
         done = subprocess.run(
-            [*before, python, *flags, "-c", START + program],
+            [*before, python or self.python, *flags, "-c", START + program],
             env=full,
             cwd=cwd or self.tree,
             capture_output=True,
@@ -144,3 +147,18 @@ class Shop:
         done = self.run(count)
         assert (done.status, done.err) == (0, "")
         return int(done.out)
+
+
+class Sealed(Shop):
+    """The same in an environment of its own, in which the tree's packages can be sealed."""
+
+    def __init__(self, place: Path, names: Sequence[str] = NAMES) -> None:
+        self.venv = make_venv(place / "venv")
+        self.python = str(self.venv.python.path)
+        self.table = place / "venv" / "fastpath.seal"
+        super().__init__(place / "venv", names)
+
+    def seal(self) -> None:
+        """Seal what is in the tree now."""
+        done = self.venv.fastpath("seal", self.tree)
+        assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use fastpath::fact::{Generation, Stamp};
 use fastpath::table::shared::{Learnt, LearntDir, LearntFile, Root, Shared, merge, seal};
 
+use super::forge;
 use super::model::*;
 
 /// What there is to know of an environment at `prefix`, on a machine where every device, inode and date is `n`.
@@ -117,6 +118,31 @@ fn what_is_sealed_does_not_get_into_a_table_that_is_not() {
     assert!(!table.is_sealed());
     let paths: Vec<_> = table.blocks().map(|block| block.path().to_owned()).collect();
     assert_eq!(paths, [Path::new("/d")], "undated, the others would never be believed");
+}
+
+/// Or what comes into it would never be seen.
+#[test]
+fn without_its_names_a_directory_is_not_sealed() {
+    let roots = [("/here", true)];
+    let mut learnt = environment("/here", 1);
+    let whole = sealed(learnt.clone(), &roots);
+    for dir in &mut learnt.dirs {
+        dir.names = None;
+    }
+    let mut forged = forge::Table::of(&whole);
+    let blocks: Vec<_> = forged.entries().map(|entry| entry[8]).collect();
+    for block in blocks {
+        let flags = forged.sections[1].start + usize::from(block) + 8;
+        assert_eq!(forged.bytes[flags], 1, "its names are known");
+        forged.bytes[flags] = 0;
+    }
+    for (bytes, names_len) in [(sealed(learnt, &roots), 0), (forged.sealed_again(), 2)] {
+        let table = open_at(&bytes, &["/here"]);
+        let block = table.block(Path::new("/here/lib")).expect("it has files");
+        assert!(block.file(b"m.py").is_some());
+        assert_eq!((block.is_sealed(), block.names(), block.generation()), (false, None, None));
+        assert_eq!(block.names_len(), names_len);
+    }
 }
 
 #[test]

@@ -148,7 +148,9 @@ impl Block {
         let parts = Some(&data).filter(|data| data.len() <= MAX_PIECE)?;
         let parts = Parts::decode(parts)?;
         let path = path((parts.root, data.get(parts.path.0..parts.path.1)?))?;
-        Some(Self { sealed: sealed(parts.root), data, parts, path, used_day })
+        // A directory whose names are not sealed is looked at, or what comes into it would never be seen.
+        let sealed = sealed(parts.root) && parts.generation.is_some();
+        Some(Self { sealed, data, parts, path, used_day })
     }
 
     /// The directory, absolute.
@@ -190,7 +192,7 @@ impl Block {
         self.used_day
     }
 
-    /// Whether this is to be trusted without a look at the filesystem. Then device, inode and `ctime` are zero everywhere,
+    /// Whether this is to be trusted without a look at the filesystem: it lies below a sealed root, and its names are known. Then device, inode and `ctime` are zero everywhere,
     /// and so is the `mtime` of bytecode.
     #[must_use]
     pub fn is_sealed(&self) -> bool {

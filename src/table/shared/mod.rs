@@ -59,10 +59,10 @@ pub use key::Key;
 pub use learnt::{Learnt, LearntDir, LearntFile, Listed};
 pub use merge::{merge, seal};
 #[cfg(not(unix))]
-pub use nowhere::{acts_as, open, publish, tidy};
+pub use nowhere::{acting_user, acts_as, open, publish, tidy};
 pub use open::{Plan, Shared};
 #[cfg(unix)]
-pub use owner::acts_as;
+pub use owner::{acting_user, acts_as};
 pub use place::place;
 pub use prune::{Pruned, prune};
 #[cfg(unix)]

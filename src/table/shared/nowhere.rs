@@ -28,6 +28,12 @@ pub fn publish(
 
 /// Not known.
 #[must_use]
+pub fn acting_user() -> Option<u32> {
+    None
+}
+
+/// Not known.
+#[must_use]
 pub fn acts_as(_user: u32) -> bool {
     false
 }

@@ -40,10 +40,16 @@ pub(super) fn check_ancestor(meta: &Metadata) -> Result<(), Refusal> {
     if owner == ROOT || is_ours(owner) { Ok(()) } else { Err(Refusal::Owner(owner)) }
 }
 
+/// As which user the process acts now.
+#[must_use]
+pub fn acting_user() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
 /// Whether the process acts as this user now: what he may do with his own, it may.
 #[must_use]
 pub fn acts_as(user: u32) -> bool {
-    rustix::process::geteuid().as_raw() == user
+    acting_user() == Some(user)
 }
 
 /// Whether this is the user whose rights the process has, or had when it was executed.
