@@ -3,7 +3,6 @@
 //! For `probe/mod.rs` and its siblings. It refuses to be clever: what this file answers is what
 //! every other engine has to answer.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use super::meta;
@@ -15,14 +14,7 @@ pub(super) fn stat(paths: &[&Path]) -> Vec<Fact> {
 }
 
 /// `stat(2)` of one path.
+#[inline]
 pub(super) fn stat_one(path: &Path) -> Fact {
-    match std::fs::metadata(path) {
-        Ok(meta) => Fact::Present(meta::stat(&meta)),
-        Err(e) => match e.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Fact::Absent,
-            // An embedded NUL is refused before any call is made.
-            ErrorKind::InvalidInput => Fact::Failed(e.raw_os_error().unwrap_or(22)),
-            _ => Fact::Failed(e.raw_os_error().unwrap_or(5)),
-        },
-    }
+    meta::fact(path)
 }
