@@ -317,7 +317,7 @@ fn complete<T>(
 ) -> Vec<T> {
     let left: Vec<&Path> =
         paths.iter().zip(&answers).filter(|(_, a)| a.is_none()).map(|(p, _)| *p).collect();
-    let mut rest = ask(&left).into_iter();
+    let mut rest = if left.is_empty() { Vec::new() } else { ask(&left) }.into_iter();
     let mut next = || rest.next().expect("one answer for each path that was left");
     answers.into_iter().map(|answer| answer.unwrap_or_else(&mut next)).collect()
 }
