@@ -7,7 +7,8 @@
 //! on helpers what was already lost waiting, and no more. Where calls are quick (a hot local
 //! filesystem) no helper is ever hired and the batch is a plain loop; where they take a
 //! millisecond, two of them pay for as many helpers as are good for anything, and after that the
-//! place is remembered. Helpers that find the calls quick again go home.
+//! place is remembered. Helpers that find the calls quick again go home, unless the user asked for
+//! threads.
 //!
 //! Helpers are threads of the batch: bounded in number, and joined before it returns. Where none
 //! can be started, those who are there do the work.
@@ -19,7 +20,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 use crossbeam::deque::{Injector, Steal};
 
 use super::memory::Memory;
-use super::pace::Pace;
+use super::pace::{IDLE, Pace};
 
 /// Helpers at work at once, at the most. With more of them a filesystem of 1 ms is no faster
 /// (experiments/0101-adaptive-engine).
@@ -34,13 +35,6 @@ pub(super) const FAR_NS: u64 = 400_000;
 
 /// Helpers that are paid for in advance where the user asked for threads.
 const ADVANCE: u64 = 16;
-
-/// After so many quick calls in a row (about what it costs to start one) a helper goes home, and
-/// one who is alone takes longer strides.
-const IDLE: u32 = 32;
-
-/// Calls between two looks at the clock, where calls were quick for a while.
-const STRIDE: usize = 4;
 
 /// Enough for a `stat` and a signal frame; only what is touched becomes memory.
 const STACK: usize = 256 << 10;
@@ -81,33 +75,46 @@ where
     T: Send,
     A: Fn(&Path) -> T + Sync,
 {
-    let work = |path: &Path, pace: &mut Pace| {
-        let answer = (job.ask)(path);
-        let waited = pace.lap();
-        memory.note(|| (job.place)(path), waited);
-        (answer, waited)
+    let work = |paths: &[&Path], slots: &mut [Option<T>], pace: &mut Pace| {
+        for (path, slot) in paths.iter().zip(slots) {
+            *slot = Some((job.ask)(path));
+        }
+        lap(job, paths, memory, pace)
     };
-    let mut purse = Purse::new(match opening {
-        Opening::Many => ADVANCE * HIRE_NS,
-        Opening::Alone => memory.expect(paths.iter().map(|path| (job.place)(path))),
-    });
-    let mut answers = alone(job, paths, memory, &mut purse);
+    let (mut purse, patience) = match opening {
+        Opening::Many => (Purse::new(ADVANCE * HIRE_NS), u32::MAX),
+        Opening::Alone => {
+            (Purse::new(memory.expect(paths.iter().map(|path| (job.place)(path)))), IDLE)
+        }
+    };
+    let mut answers =
+        if purse.helpers() == 0 { alone(job, paths, memory, &mut purse) } else { Vec::new() };
     let alone = answers.len();
     let rest = &paths[alone..];
     if !rest.is_empty() {
         let mut slots: Vec<Option<T>> = rest.iter().map(|_| None).collect();
-        Crew::new(&work, rest, &mut slots).finish(purse);
+        Crew::new(&work, patience, rest, &mut slots).finish(purse);
         // Every chunk was taken by somebody who filled it, unless a helper panicked.
         let filled = slots.into_iter().zip(rest);
-        answers.extend(filled.map(|(slot, path)| slot.unwrap_or_else(|| (job.ask)(path))));
+        let filled = filled.map(|(slot, path)| slot.unwrap_or_else(|| (job.ask)(path)));
+        // Collected, answers stay where they are.
+        if alone == 0 { answers = filled.collect() } else { answers.extend(filled) }
     }
     Outcome { answers, alone }
 }
 
+/// The calls for these paths have ended: how long they waited, which is remembered.
+#[inline]
+fn lap<A>(job: &Job<A>, paths: &[&Path], memory: &Memory, pace: &mut Pace) -> u64 {
+    let waited = pace.lap();
+    // Whose fault a slow stride was is not known; the next call, looked at alone, tells.
+    if waited == 0 || paths.len() == 1 {
+        paths.iter().for_each(|path| memory.note(|| (job.place)(path), waited));
+    }
+    waited
+}
+
 /// Asks path after path, until there is money for a helper.
-///
-/// Looking at the clock costs a twentieth of a quick call. So after a while of quick ones several
-/// calls go by between two looks; a mount that begins to be slow there is noticed that much later.
 fn alone<T>(
     job: &Job<impl Fn(&Path) -> T>,
     mut paths: &[&Path],
@@ -116,18 +123,10 @@ fn alone<T>(
 ) -> Vec<T> {
     let mut answers = Vec::with_capacity(paths.len());
     let mut pace = Pace::start();
-    let mut quick = 0;
     while purse.helpers() == 0 && !paths.is_empty() {
-        let stride = if quick < IDLE { 1 } else { STRIDE.min(paths.len()) };
-        let (now, later) = paths.split_at(stride);
+        let (now, later) = paths.split_at(pace.stride().min(paths.len()));
         answers.extend(now.iter().map(|path| (job.ask)(path)));
-        let waited = pace.lap();
-        purse.earn(waited, 0);
-        quick = if waited == 0 { quick + 1 } else { 0 };
-        // Whose fault a slow stride was is not known; the next call, looked at alone, tells.
-        if waited == 0 || stride == 1 {
-            now.iter().for_each(|path| memory.note(|| (job.place)(path), waited));
-        }
+        purse.earn(lap(job, now, memory, &mut pace), 0);
         paths = later;
     }
     answers
@@ -177,17 +176,33 @@ impl Purse {
 /// Neighbouring paths, and where their answers go.
 type Chunk<'a, T> = (&'a [&'a Path], &'a mut [Option<T>]);
 
+/// The parts of a chunk between two looks at the clock.
+fn strides<T>((paths, slots): Chunk<'_, T>, most: usize) -> impl Iterator<Item = Chunk<'_, T>> {
+    paths.chunks(most).zip(slots.chunks_mut(most))
+}
+
 /// The rest of a batch, shared out.
 struct Crew<'a, T, W> {
     work: &'a W,
+    /// After so many quick laps in a row a helper goes home.
+    patience: u32,
     chunks: Injector<Chunk<'a, T>>,
     helpers: AtomicUsize,
 }
 
-impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
+impl<'a, T, W> Crew<'a, T, W>
+where
+    T: Send,
+    W: Fn(&[&Path], &mut [Option<T>], &mut Pace) -> u64 + Sync,
+{
     /// The first chunks are larger than the last ones, so that everybody ends at about the same
     /// time although few chunks have to be handed out.
-    fn new(work: &'a W, mut paths: &'a [&'a Path], mut slots: &'a mut [Option<T>]) -> Self {
+    fn new(
+        work: &'a W,
+        patience: u32,
+        mut paths: &'a [&'a Path],
+        mut slots: &'a mut [Option<T>],
+    ) -> Self {
         let chunks = Injector::new();
         while !paths.is_empty() {
             let size = (paths.len() / (2 * MOST)).max(1);
@@ -195,7 +210,7 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
             chunks.push((&paths[..size], some));
             (paths, slots) = (&paths[size..], others);
         }
-        Self { work, chunks, helpers: AtomicUsize::new(0) }
+        Self { work, patience, chunks, helpers: AtomicUsize::new(0) }
     }
 
     /// Works until nothing is left, hiring as the purse allows.
@@ -204,10 +219,9 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
             let mut hired = Vec::new();
             self.hire(scope, &mut hired, &mut purse);
             let mut pace = Pace::start();
-            while let Some((paths, slots)) = self.take() {
-                for (path, slot) in paths.iter().zip(slots) {
-                    let (answer, waited) = (self.work)(path, &mut pace);
-                    *slot = Some(answer);
+            while let Some(chunk) = self.take() {
+                for (paths, slots) in strides(chunk, pace.stride()) {
+                    let waited = (self.work)(paths, slots, &mut pace);
                     purse.earn(waited, self.helpers.load(Relaxed));
                     if purse.helpers() > 0 {
                         self.hire(scope, &mut hired, &mut purse);
@@ -250,13 +264,10 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
 
     fn help(&self) {
         let mut pace = Pace::start();
-        let mut quick = 0;
-        while quick < IDLE {
-            let Some((paths, slots)) = self.take() else { break };
-            for (path, slot) in paths.iter().zip(slots) {
-                let (answer, waited) = (self.work)(path, &mut pace);
-                *slot = Some(answer);
-                quick = if waited == 0 { quick + 1 } else { 0 };
+        while pace.quick() < self.patience {
+            let Some(chunk) = self.take() else { break };
+            for (paths, slots) in strides(chunk, pace.stride()) {
+                (self.work)(paths, slots, &mut pace);
             }
         }
         self.helpers.fetch_sub(1, Relaxed);
