@@ -40,9 +40,11 @@ const ADVANCE: u64 = 16;
 const STACK: usize = 256 << 10;
 
 /// What is to be done with each path.
-pub(super) struct Job<A> {
+pub(super) struct Job<A, T> {
     /// The question.
     pub(super) ask: A,
+    /// What stands in an answer's place until there is one.
+    pub(super) blank: fn() -> T,
     /// The place whose slowness a path shares.
     pub(super) place: fn(&Path) -> &[u8],
 }
@@ -66,7 +68,7 @@ pub(super) struct Outcome<T> {
 
 /// Asks every path.
 pub(super) fn run<T, A>(
-    job: &Job<A>,
+    job: &Job<A, T>,
     paths: &[&Path],
     memory: &Memory,
     opening: Opening,
@@ -75,11 +77,11 @@ where
     T: Send,
     A: Fn(&Path) -> T + Sync,
 {
-    let work = |paths: &[&Path], slots: &mut [Option<T>], pace: &mut Pace| {
+    let work = |paths: &[&Path], slots: &mut [T], pace: &mut Pace| {
         for (path, slot) in paths.iter().zip(slots) {
-            *slot = Some((job.ask)(path));
+            *slot = (job.ask)(path);
         }
-        lap(job, paths, memory, pace)
+        step(job, paths, memory, pace)
     };
     let (mut purse, patience) = match opening {
         Opening::Many => (Purse::new(ADVANCE * HIRE_NS), u32::MAX),
@@ -87,49 +89,50 @@ where
             (Purse::new(memory.expect(paths.iter().map(|path| (job.place)(path)))), IDLE)
         }
     };
-    let mut answers =
-        if purse.helpers() == 0 { alone(job, paths, memory, &mut purse) } else { Vec::new() };
+    let mut answers = Vec::with_capacity(paths.len());
+    if purse.helpers() == 0 {
+        alone(job, paths, memory, &mut purse, &mut answers);
+    }
     let alone = answers.len();
     let rest = &paths[alone..];
     if !rest.is_empty() {
-        let mut slots: Vec<Option<T>> = rest.iter().map(|_| None).collect();
-        Crew::new(&work, patience, rest, &mut slots).finish(purse);
-        // Every chunk was taken by somebody who filled it, unless a helper panicked.
-        let filled = slots.into_iter().zip(rest);
-        let filled = filled.map(|(slot, path)| slot.unwrap_or_else(|| (job.ask)(path)));
-        // Collected, answers stay where they are.
-        if alone == 0 { answers = filled.collect() } else { answers.extend(filled) }
+        answers.resize_with(paths.len(), job.blank);
+        let crew = Crew::new(&work, patience, rest, &mut answers[alone..]);
+        if !crew.finish(purse) {
+            // Nobody knows how far a helper came that panicked.
+            answers.truncate(alone);
+            answers.extend(rest.iter().map(|path| (job.ask)(path)));
+        }
     }
     Outcome { answers, alone }
 }
 
-/// The calls for these paths have ended: how long they waited, which is remembered.
+/// The calls for these paths have ended: how long the last lap waited, which is remembered.
 #[inline]
-fn lap<A>(job: &Job<A>, paths: &[&Path], memory: &Memory, pace: &mut Pace) -> u64 {
-    let waited = pace.lap();
-    // Whose fault a slow stride was is not known; the next call, looked at alone, tells.
-    if waited == 0 || paths.len() == 1 {
-        paths.iter().for_each(|path| memory.note(|| (job.place)(path), waited));
+fn step<A, T>(job: &Job<A, T>, paths: &[&Path], memory: &Memory, pace: &mut Pace) -> u64 {
+    let Some(lap) = pace.step(paths.len()) else { return 0 };
+    // Whose fault a slow lap of several calls was is not known; the next call, looked at alone, tells.
+    if lap.waited == 0 || lap.calls == 1 {
+        paths.iter().for_each(|path| memory.note(|| (job.place)(path), lap.waited));
     }
-    waited
+    lap.waited
 }
 
 /// Asks path after path, until there is money for a helper.
 fn alone<T>(
-    job: &Job<impl Fn(&Path) -> T>,
+    job: &Job<impl Fn(&Path) -> T, T>,
     mut paths: &[&Path],
     memory: &Memory,
     purse: &mut Purse,
-) -> Vec<T> {
-    let mut answers = Vec::with_capacity(paths.len());
+    answers: &mut Vec<T>,
+) {
     let mut pace = Pace::start();
     while purse.helpers() == 0 && !paths.is_empty() {
         let (now, later) = paths.split_at(pace.stride().min(paths.len()));
         answers.extend(now.iter().map(|path| (job.ask)(path)));
-        purse.earn(lap(job, now, memory, &mut pace), 0);
+        purse.earn(step(job, now, memory, &mut pace), 0);
         paths = later;
     }
-    answers
 }
 
 /// What there is to spend on helpers.
@@ -174,7 +177,7 @@ impl Purse {
 }
 
 /// Neighbouring paths, and where their answers go.
-type Chunk<'a, T> = (&'a [&'a Path], &'a mut [Option<T>]);
+type Chunk<'a, T> = (&'a [&'a Path], &'a mut [T]);
 
 /// The parts of a chunk between two looks at the clock.
 fn strides<T>((paths, slots): Chunk<'_, T>, most: usize) -> impl Iterator<Item = Chunk<'_, T>> {
@@ -193,16 +196,11 @@ struct Crew<'a, T, W> {
 impl<'a, T, W> Crew<'a, T, W>
 where
     T: Send,
-    W: Fn(&[&Path], &mut [Option<T>], &mut Pace) -> u64 + Sync,
+    W: Fn(&[&Path], &mut [T], &mut Pace) -> u64 + Sync,
 {
     /// The first chunks are larger than the last ones, so that everybody ends at about the same
     /// time although few chunks have to be handed out.
-    fn new(
-        work: &'a W,
-        patience: u32,
-        mut paths: &'a [&'a Path],
-        mut slots: &'a mut [Option<T>],
-    ) -> Self {
+    fn new(work: &'a W, patience: u32, mut paths: &'a [&'a Path], mut slots: &'a mut [T]) -> Self {
         let chunks = Injector::new();
         while !paths.is_empty() {
             let size = (paths.len() / (2 * MOST)).max(1);
@@ -213,8 +211,8 @@ where
         Self { work, patience, chunks, helpers: AtomicUsize::new(0) }
     }
 
-    /// Works until nothing is left, hiring as the purse allows.
-    fn finish(self, mut purse: Purse) {
+    /// Works until nothing is left, hiring as the purse allows. False if a helper panicked.
+    fn finish(self, mut purse: Purse) -> bool {
         std::thread::scope(|scope| {
             let mut hired = Vec::new();
             self.hire(scope, &mut hired, &mut purse);
@@ -231,10 +229,8 @@ where
             }
             // The scope itself would wait for the helpers' last line only; a join waits until
             // the thread is gone.
-            for helper in hired {
-                let _ = helper.join();
-            }
-        });
+            hired.into_iter().fold(true, |well, helper| helper.join().is_ok() && well)
+        })
     }
 
     /// As many helpers as there is money and work for. One that cannot be started is no matter.
@@ -310,7 +306,8 @@ mod tests {
         };
         let paths: Vec<PathBuf> = (0..count).map(|i| format!("/far/{i}").into()).collect();
         let borrowed: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        let outcome = run(&Job { ask, place: parent }, &borrowed, memory, opening);
+        let outcome =
+            run(&Job { ask, blank: PathBuf::new, place: parent }, &borrowed, memory, opening);
         assert_eq!(outcome.answers, paths, "one answer for each path, in order");
         let threads = seen.lock().unwrap().len();
         (outcome, threads)
@@ -338,6 +335,16 @@ mod tests {
             println!("skipped: this build cannot tell a preempted call from a waiting one");
         }
         known
+    }
+
+    fn trips_elsewhere(_: &Path) {
+        assert!(current().name() != Some("fastpath-probe"), "a helper trips");
+        slow(Path::new(""));
+    }
+
+    #[test]
+    fn what_a_helper_leaves_is_asked_again() {
+        threads(100, &Memory::default(), Opening::Many, trips_elsewhere);
     }
 
     #[test]

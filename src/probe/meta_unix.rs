@@ -20,7 +20,9 @@ use crate::fact::{Fact, Stat};
 const SHORT: usize = 128;
 
 /// `stat(2)` of a path, links followed. EINVAL where the path has a NUL in it: no call is made then.
-#[inline]
+///
+/// Inlined, an answer is written where it is to stay.
+#[inline(always)]
 pub(super) fn fact(path: &Path) -> Fact {
     let bytes = path.as_os_str().as_bytes();
     let mut room = [0; SHORT];
@@ -34,6 +36,7 @@ pub(super) fn fact(path: &Path) -> Fact {
 
 /// The same of any path.
 #[cold]
+#[inline(never)]
 fn fact_of_long(path: &Path) -> Fact {
     said(stat(path))
 }

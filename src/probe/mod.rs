@@ -41,6 +41,9 @@ use memory::Memory;
 /// name is spelled, and a probe decides nothing.
 pub const CASE_SENSITIVE: bool = !cfg!(any(windows, target_vendor = "apple"));
 
+/// No errno: what stands where no answer is yet.
+const UNASKED: i32 = 0;
+
 /// A way of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -243,7 +246,7 @@ impl Prober {
             Backend::Only(Engine::Threads) => crew::Opening::Many,
             Backend::Auto | Backend::Only(Engine::Uring) => crew::Opening::Alone,
         };
-        let job = crew::Job { ask: one, place: memory::itself };
+        let job = crew::Job { ask: one, blank: || Err(UNASKED), place: memory::itself };
         crew::run(&job, dirs, &self.memory, opening).answers
     }
 
@@ -267,7 +270,7 @@ impl Prober {
         self.counters.reads.fetch_add(paths.len() as u64, Relaxed);
         let one = |path: &Path| content::read(path, limit);
         let crew = |paths: &[&Path], opening| {
-            let job = crew::Job { ask: one, place: memory::parent };
+            let job = crew::Job { ask: one, blank: || Err(UNASKED), place: memory::parent };
             crew::run(&job, paths, &self.memory, opening).answers
         };
         let mut answers = match self.backend {
@@ -291,7 +294,11 @@ impl Prober {
     }
 
     fn stat_by_crew(&self, paths: &[&Path], opening: crew::Opening) -> Vec<Fact> {
-        let job = crew::Job { ask: serial::stat_one, place: memory::parent };
+        let job = crew::Job {
+            ask: serial::stat_one,
+            blank: || Fact::Failed(UNASKED),
+            place: memory::parent,
+        };
         let outcome = crew::run(&job, paths, &self.memory, opening);
         let shared = paths.len() - outcome.alone;
         self.counters.serial.fetch_add(outcome.alone as u64, Relaxed);

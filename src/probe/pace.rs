@@ -21,20 +21,31 @@ pub(super) const IDLE: u32 = 32;
 /// quick call; a mount that begins to be slow is noticed that much later.
 const STRIDE: usize = 4;
 
+/// Some calls, one after the other.
+pub(super) struct Lap {
+    /// How long they waited, in nanoseconds; 0 if they were quick or never slept.
+    pub(super) waited: u64,
+    /// How many they were.
+    pub(super) calls: usize,
+}
+
 /// Times the calls of one thread, one after the other.
 pub(super) struct Pace {
     last: Instant,
     naps: Option<isize>,
+    /// Calls since then.
+    calls: usize,
+    /// Quick laps in a row.
     quick: u32,
 }
 
 impl Pace {
     /// The first call begins now, on this thread.
     pub(super) fn start() -> Self {
-        Self { naps: system::naps::count(), last: Instant::now(), quick: 0 }
+        Self { naps: system::naps::count(), last: Instant::now(), calls: 0, quick: 0 }
     }
 
-    /// How many calls the next lap may take, at the most.
+    /// How many calls the next lap may have, at the most.
     pub(super) fn stride(&self) -> usize {
         if self.quick < IDLE { 1 } else { STRIDE }
     }
@@ -44,16 +55,22 @@ impl Pace {
         self.quick
     }
 
-    /// The calls that began at the last lap have ended: how long they waited, in nanoseconds; 0 if
-    /// they were quick or never slept. The next call begins now.
+    /// So many calls have ended. None where it is too early for another look at the clock.
     #[inline]
-    pub(super) fn lap(&mut self) -> u64 {
+    pub(super) fn step(&mut self, calls: usize) -> Option<Lap> {
+        self.calls += calls;
+        (self.calls >= self.stride()).then(|| self.lap())
+    }
+
+    /// The calls that began at the last lap have ended; the next begins now.
+    #[inline]
+    fn lap(&mut self) -> Lap {
         let now = Instant::now();
         let took = now - self.last;
         self.last = now;
         let waited = if took < QUICK { 0 } else { self.slept(took) };
         self.quick = if waited == 0 { self.quick.saturating_add(1) } else { 0 };
-        waited
+        Lap { waited, calls: std::mem::take(&mut self.calls) }
     }
 
     #[cold]

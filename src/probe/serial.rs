@@ -10,11 +10,10 @@ use crate::fact::Fact;
 
 /// One fact per path, in order.
 pub(super) fn stat(paths: &[&Path]) -> Vec<Fact> {
-    paths.iter().map(|path| stat_one(path)).collect()
+    paths.iter().map(|path| meta::fact(path)).collect()
 }
 
 /// `stat(2)` of one path.
-#[inline]
 pub(super) fn stat_one(path: &Path) -> Fact {
     meta::fact(path)
 }
