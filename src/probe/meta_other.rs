@@ -11,8 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::fact::{Fact, Stat};
 
 /// The metadata of a path, links followed.
-pub(super) fn fact(path: &Path) -> Fact {
-    match std::fs::metadata(path) {
+pub(super) fn tell(path: &Path, fact: &mut Fact) {
+    *fact = match std::fs::metadata(path) {
         Ok(meta) => Fact::Present(convert(&meta)),
         Err(e) => match e.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => Fact::Absent,
@@ -20,7 +20,7 @@ pub(super) fn fact(path: &Path) -> Fact {
             ErrorKind::InvalidInput => Fact::Failed(e.raw_os_error().unwrap_or(22)),
             _ => Fact::Failed(e.raw_os_error().unwrap_or(5)),
         },
-    }
+    };
 }
 
 /// The metadata of an open file.

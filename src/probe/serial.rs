@@ -10,10 +10,18 @@ use crate::fact::Fact;
 
 /// One fact per path, in order.
 pub(super) fn stat(paths: &[&Path]) -> Vec<Fact> {
-    paths.iter().map(|path| meta::fact(path)).collect()
+    let mut facts = Vec::with_capacity(paths.len());
+    facts.resize_with(paths.len(), || Fact::Absent);
+    for (path, fact) in paths.iter().zip(&mut facts) {
+        meta::tell(path, fact);
+    }
+    facts
 }
 
 /// `stat(2)` of one path.
+#[inline]
 pub(super) fn stat_one(path: &Path) -> Fact {
-    meta::fact(path)
+    let mut fact = Fact::Absent;
+    meta::tell(path, &mut fact);
+    fact
 }
