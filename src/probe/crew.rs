@@ -41,7 +41,7 @@ const STACK: usize = 256 << 10;
 
 /// What is to be done with each path.
 pub(super) struct Job<A, T> {
-    /// The question.
+    /// The question, and where the answer is to stay.
     pub(super) ask: A,
     /// What stands in an answer's place until there is one.
     pub(super) blank: fn() -> T,
@@ -75,11 +75,11 @@ pub(super) fn run<T, A>(
 ) -> Outcome<T>
 where
     T: Send,
-    A: Fn(&Path) -> T + Sync,
+    A: Fn(&Path, &mut T) + Sync,
 {
     let work = |paths: &[&Path], slots: &mut [T], pace: &mut Pace| {
         for (path, slot) in paths.iter().zip(slots) {
-            *slot = (job.ask)(path);
+            (job.ask)(path, slot);
         }
         step(job, paths, memory, pace)
     };
@@ -90,19 +90,13 @@ where
         }
     };
     let mut answers = Vec::with_capacity(paths.len());
-    if purse.helpers() == 0 {
-        alone(job, paths, memory, &mut purse, &mut answers);
-    }
-    let alone = answers.len();
-    let rest = &paths[alone..];
-    if !rest.is_empty() {
-        answers.resize_with(paths.len(), job.blank);
-        let crew = Crew::new(&work, patience, rest, &mut answers[alone..]);
-        if !crew.finish(purse) {
-            // Nobody knows how far a helper came that panicked.
-            answers.truncate(alone);
-            answers.extend(rest.iter().map(|path| (job.ask)(path)));
-        }
+    answers.resize_with(paths.len(), job.blank);
+    let alone =
+        if purse.helpers() == 0 { alone(&work, paths, &mut answers, &mut purse) } else { 0 };
+    let (rest, slots) = (&paths[alone..], &mut answers[alone..]);
+    if !rest.is_empty() && !Crew::new(&work, patience, rest, slots).finish(purse) {
+        // Nobody knows how far a helper came that panicked.
+        rest.iter().zip(&mut answers[alone..]).for_each(|(path, slot)| (job.ask)(path, slot));
     }
     Outcome { answers, alone }
 }
@@ -118,21 +112,21 @@ fn step<A, T>(job: &Job<A, T>, paths: &[&Path], memory: &Memory, pace: &mut Pace
     lap.waited
 }
 
-/// Asks path after path, until there is money for a helper.
+/// Asks path after path, until there is money for a helper. How many were asked.
 fn alone<T>(
-    job: &Job<impl Fn(&Path) -> T, T>,
-    mut paths: &[&Path],
-    memory: &Memory,
+    work: &impl Fn(&[&Path], &mut [T], &mut Pace) -> u64,
+    paths: &[&Path],
+    slots: &mut [T],
     purse: &mut Purse,
-    answers: &mut Vec<T>,
-) {
+) -> usize {
     let mut pace = Pace::start();
-    while purse.helpers() == 0 && !paths.is_empty() {
-        let (now, later) = paths.split_at(pace.stride().min(paths.len()));
-        answers.extend(now.iter().map(|path| (job.ask)(path)));
-        purse.earn(step(job, now, memory, &mut pace), 0);
-        paths = later;
+    let mut asked = 0;
+    while purse.helpers() == 0 && asked < paths.len() {
+        let now = asked..paths.len().min(asked + pace.stride());
+        asked = now.end;
+        purse.earn(work(&paths[now.clone()], &mut slots[now], &mut pace), 0);
     }
+    asked
 }
 
 /// What there is to spend on helpers.
@@ -299,10 +293,10 @@ mod tests {
         ask: fn(&Path),
     ) -> (Outcome<PathBuf>, usize) {
         let seen: Mutex<HashSet<ThreadId>> = Mutex::default();
-        let ask = |path: &Path| {
+        let ask = |path: &Path, answer: &mut PathBuf| {
             ask(path);
             seen.lock().unwrap().insert(current().id());
-            path.to_path_buf()
+            *answer = path.to_path_buf();
         };
         let paths: Vec<PathBuf> = (0..count).map(|i| format!("/far/{i}").into()).collect();
         let borrowed: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();

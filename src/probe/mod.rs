@@ -246,7 +246,11 @@ impl Prober {
             Backend::Only(Engine::Threads) => crew::Opening::Many,
             Backend::Auto | Backend::Only(Engine::Uring) => crew::Opening::Alone,
         };
-        let job = crew::Job { ask: one, blank: || Err(UNASKED), place: memory::itself };
+        let job = crew::Job {
+            ask: |dir: &Path, slot: &mut _| *slot = one(dir),
+            blank: || Err(UNASKED),
+            place: memory::itself,
+        };
         crew::run(&job, dirs, &self.memory, opening).answers
     }
 
@@ -270,7 +274,11 @@ impl Prober {
         self.counters.reads.fetch_add(paths.len() as u64, Relaxed);
         let one = |path: &Path| content::read(path, limit);
         let crew = |paths: &[&Path], opening| {
-            let job = crew::Job { ask: one, blank: || Err(UNASKED), place: memory::parent };
+            let job = crew::Job {
+                ask: |path: &Path, slot: &mut _| *slot = one(path),
+                blank: || Err(UNASKED),
+                place: memory::parent,
+            };
             crew::run(&job, paths, &self.memory, opening).answers
         };
         let mut answers = match self.backend {
@@ -294,11 +302,8 @@ impl Prober {
     }
 
     fn stat_by_crew(&self, paths: &[&Path], opening: crew::Opening) -> Vec<Fact> {
-        let job = crew::Job {
-            ask: serial::stat_one,
-            blank: || Fact::Failed(UNASKED),
-            place: memory::parent,
-        };
+        let job =
+            crew::Job { ask: serial::tell, blank: || Fact::Failed(UNASKED), place: memory::parent };
         let outcome = crew::run(&job, paths, &self.memory, opening);
         let shared = paths.len() - outcome.alone;
         self.counters.serial.fetch_add(outcome.alone as u64, Relaxed);

@@ -13,15 +13,20 @@ pub(super) fn stat(paths: &[&Path]) -> Vec<Fact> {
     let mut facts = Vec::with_capacity(paths.len());
     facts.resize_with(paths.len(), || Fact::Absent);
     for (path, fact) in paths.iter().zip(&mut facts) {
-        meta::tell(path, fact);
+        tell(path, fact);
     }
     facts
 }
 
 /// `stat(2)` of one path.
-#[inline]
 pub(super) fn stat_one(path: &Path) -> Fact {
     let mut fact = Fact::Absent;
-    meta::tell(path, &mut fact);
+    tell(path, &mut fact);
     fact
+}
+
+/// The same, written where it is to stay.
+#[inline]
+pub(super) fn tell(path: &Path, fact: &mut Fact) {
+    meta::tell(path, fact);
 }
