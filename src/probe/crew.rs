@@ -223,7 +223,8 @@ where
             }
             // The scope itself would wait for the helpers' last line only; a join waits until
             // the thread is gone.
-            hired.into_iter().fold(true, |well, helper| helper.join().is_ok() && well)
+            let ends = hired.into_iter().map(ScopedJoinHandle::join);
+            ends.filter(Result::is_err).count() == 0
         })
     }
 
