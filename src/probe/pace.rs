@@ -59,18 +59,21 @@ impl Pace {
     #[inline]
     pub(super) fn step(&mut self, calls: usize) -> Option<Lap> {
         self.calls += calls;
-        (self.calls >= self.stride()).then(|| self.lap())
+        let calls = self.calls;
+        (calls >= self.stride()).then(|| Lap { waited: self.lap(), calls })
     }
 
-    /// The calls that began at the last lap have ended; the next begins now.
+    /// The calls that began at the last lap have ended: how long they waited, in nanoseconds; 0 if
+    /// they were quick or never slept. The next call begins now.
     #[inline]
-    fn lap(&mut self) -> Lap {
+    pub(super) fn lap(&mut self) -> u64 {
         let now = Instant::now();
         let took = now - self.last;
         self.last = now;
+        self.calls = 0;
         let waited = if took < QUICK { 0 } else { self.slept(took) };
         self.quick = if waited == 0 { self.quick.saturating_add(1) } else { 0 };
-        Lap { waited, calls: std::mem::take(&mut self.calls) }
+        waited
     }
 
     #[cold]
