@@ -4,17 +4,27 @@
 //! make bench-cshim                                     criterion
 //! make bench-cshim CSHIM=--ratios                      Rust to C, medians of pairs that took turns
 //! make bench-cshim CSHIM='--ratios 201'                as often as that
+//! make bench-cshim CSHIM='--run rust serial 300 1000'  that alone: 1000 batches of 300 files
 //! ```
 //!
 //! Hot files and hot absent names on the filesystem of the build directory, 1 to 3000 paths. The C
-//! engines keep the same promise as ours: nothing outlives a batch, neither a ring nor a thread; and
-//! have the same width. Every answer is compared, field by field, before anything is measured. An engine
-//! that cannot be had is skipped with a line that says so.
+//! engines keep the same promise as ours: nothing outlives a batch, neither a ring nor a thread; they make the
+//! same calls, have the same width, stacks and depth, and every batch has answers of its own. Two things
+//! are easier for C: its paths have their NUL beforehand, and it never looks at the clock. Every answer is compared,
+//! field by field, before anything is measured. An engine that cannot be had is skipped with a line that says so.
+//!
+//! `--run` is for whoever counts instructions or system calls (valgrind, strace); the difference between two
+//! numbers of batches is the cost of a batch.
 //!
 //! Criterion measures one contender after the other, which on a busy machine says little of their
 //! ratio: that is what `--ratios` is for. It can fail nothing: times are no tests.
+//!
+//! It starts as a program in C does. A Rust program's own beginning gives every thread that it will ever
+//! start a second stack for signals, four system calls each; an interpreter that loads our extension module has had no
+//! such beginning.
 
 #![allow(unsafe_code)]
+#![no_main]
 
 use std::ffi::{CString, c_char, c_int, c_uint};
 use std::hint::black_box;
@@ -35,9 +45,18 @@ const WIDTH: c_uint = 17;
 /// Paths that a sample of `--ratios` asks, at the least.
 const SAMPLE: usize = 3000;
 
-fn main() {
+/// As the C library calls it: no panic may leave it.
+#[unsafe(no_mangle)]
+extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
+    c_int::from(std::panic::catch_unwind(measure).is_err())
+}
+
+fn measure() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let tree = Tree::make();
+    if let Some(at) = args.iter().position(|arg| arg == "--run") {
+        return run(&tree, &args[at + 1..]);
+    }
     if args.iter().any(|arg| arg == "--ratios") {
         let rounds = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(41);
         return ratios(&tree, rounds);
@@ -97,10 +116,9 @@ unsafe extern "C" {
     );
 }
 
-/// Paths as C has them, and room for the answers.
+/// Paths as C has them.
 struct CBatch {
     pointers: Vec<*const c_char>,
-    facts: Vec<CFact>,
     /// Own what the pointers point to.
     _paths: Vec<CString>,
 }
@@ -110,23 +128,27 @@ impl CBatch {
         let strings = paths.iter().map(|path| CString::new(path.as_os_str().as_bytes()));
         let owned: Vec<CString> = strings.map(|path| path.expect("no NUL")).collect();
         let pointers = owned.iter().map(|path| path.as_ptr()).collect();
-        Self { pointers, facts: vec![CFact::default(); paths.len()], _paths: owned }
+        Self { pointers, _paths: owned }
     }
 
-    /// Asks every path. False where the engine is refused.
-    fn ask(&mut self, engine: Engine) -> bool {
-        let (paths, n, out) =
-            (self.pointers.as_ptr(), self.pointers.len(), self.facts.as_mut_ptr());
+    /// Asks every path. None where the engine is refused.
+    fn ask(&self, engine: Engine) -> Option<Vec<CFact>> {
+        let (paths, n) = (self.pointers.as_ptr(), self.pointers.len());
+        let mut facts = Vec::with_capacity(n);
+        let out = facts.as_mut_ptr();
         // SAFETY: there are `n` strings, each with its NUL, and room for `n` answers, which live
-        // until the call returns; and nothing of the callee's outlives it.
+        // until the call returns; nothing of the callee's outlives it; and if it is not refused,
+        // it has answered each.
         unsafe {
             match engine {
                 Engine::Serial => fastpath_c_stat_serial(paths, n, out),
                 Engine::Threads => fastpath_c_stat_threads(paths, n, WIDTH, out),
-                Engine::Uring => return fastpath_c_stat_uring(paths, n, out) == 0,
+                Engine::Uring if fastpath_c_stat_uring(paths, n, out) != 0 => return None,
+                Engine::Uring => {}
             }
+            facts.set_len(n);
         }
-        true
+        Some(facts)
     }
 }
 
@@ -162,8 +184,8 @@ fn usable(paths: &[&Path]) -> Vec<Engine> {
     let both = |engine: &Engine| {
         let refused = availability(*engine).err();
         let refused = refused.or_else(|| {
-            let answered = CBatch::new(paths).ask(*engine);
-            (!answered).then(|| "refused to the C shim".to_owned())
+            let answers = CBatch::new(paths).ask(*engine);
+            answers.is_none().then(|| "refused to the C shim".to_owned())
         });
         if let Some(why) = &refused {
             eprintln!("skipped: engine {}: {why}", engine.name());
@@ -174,24 +196,24 @@ fn usable(paths: &[&Path]) -> Vec<Engine> {
 }
 
 /// Panics unless both give the answers of our serial engine.
-fn check(engine: Engine, prober: &Prober, batch: &mut CBatch, paths: &[&Path]) {
+fn check(engine: Engine, prober: &Prober, batch: &CBatch, paths: &[&Path]) {
     let oracle = Prober::new(Backend::Only(Engine::Serial)).stat(paths);
     assert!(prober.stat(paths) == oracle, "our {} and the oracle disagree", engine.name());
-    assert!(batch.ask(engine), "refused meanwhile");
-    let answers: Vec<Fact> = batch.facts.iter().map(CFact::fact).collect();
+    let answers = batch.ask(engine).expect("refused meanwhile");
+    let answers: Vec<Fact> = answers.iter().map(CFact::fact).collect();
     assert!(answers == oracle, "the {} of C and the oracle disagree", engine.name());
 }
 
 /// One bed and size, for every engine: what is done with both.
-fn each(tree: &Tree, mut with: impl FnMut(&str, Engine, &Prober, &mut CBatch, &[&Path])) {
+fn each(tree: &Tree, mut with: impl FnMut(&str, Engine, &Prober, &CBatch, &[&Path])) {
     for (what, all) in tree.beds() {
         let all: Vec<&Path> = all.iter().map(PathBuf::as_path).collect();
         for engine in usable(&all[..1]) {
             for size in SIZES {
                 let paths = &all[..size];
-                let (prober, mut batch) = (Prober::new(Backend::Only(engine)), CBatch::new(paths));
-                check(engine, &prober, &mut batch, paths);
-                with(what, engine, &prober, &mut batch, paths);
+                let (prober, batch) = (Prober::new(Backend::Only(engine)), CBatch::new(paths));
+                check(engine, &prober, &batch, paths);
+                with(what, engine, &prober, &batch, paths);
             }
         }
     }
@@ -213,6 +235,23 @@ fn engines(criterion: &mut Criterion, tree: &Tree) {
     });
 }
 
+/// Asks for files so often, by one contender alone: "rust" or "c", an engine, paths, batches.
+fn run(tree: &Tree, args: &[String]) {
+    let [who, engine, paths, batches, ..] = args else { panic!("--run WHO ENGINE PATHS BATCHES") };
+    let engine = Engine::ALL.into_iter().find(|one| one.name() == engine).expect("an engine");
+    let number = |text: &String| text.parse::<usize>().expect("a number");
+    let all = tree.paths("py");
+    let all: Vec<&Path> = all.iter().map(PathBuf::as_path).take(number(paths)).collect();
+    let (prober, batch) = (Prober::new(Backend::Only(engine)), CBatch::new(&all));
+    for _ in 0..number(batches) {
+        match who.as_str() {
+            "rust" => drop(black_box(prober.stat(&all))),
+            "c" => drop(black_box(batch.ask(engine).expect("not refused"))),
+            _ => panic!("rust or c, not {who}"),
+        }
+    }
+}
+
 /// Prints, for each bed, engine and size, what C takes and what Rust takes in proportion.
 fn ratios(tree: &Tree, rounds: usize) {
     println!(
@@ -223,7 +262,7 @@ fn ratios(tree: &Tree, rounds: usize) {
         let repeat = SAMPLE.div_ceil(paths.len()).min(300);
         let mut pairs = Vec::with_capacity(rounds);
         for round in 0..rounds {
-            let mut c = || sample(repeat, || batch.ask(engine));
+            let c = || sample(repeat, || batch.ask(engine));
             let rust = || sample(repeat, || prober.stat(paths));
             let pair = if round % 2 == 0 {
                 (c(), rust())

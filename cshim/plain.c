@@ -34,14 +34,41 @@ void fp_fact_of_statx(const struct statx *from, struct fp_fact *out) {
     };
 }
 
+static int64_t nanoseconds_of(struct timespec at) {
+    return at.tv_sec * (int64_t)1000000000 + at.tv_nsec;
+}
+
+static void fact_of_stat(const struct stat *from, struct fp_fact *out) {
+    *out = (struct fp_fact){
+        .mode = from->st_mode,
+        .ino = from->st_ino,
+        .dev = from->st_dev,
+        .nlink = from->st_nlink,
+        .uid = from->st_uid,
+        .gid = from->st_gid,
+        .size = (uint64_t)from->st_size,
+        .atime_ns = nanoseconds_of(from->st_atim),
+        .mtime_ns = nanoseconds_of(from->st_mtim),
+        .ctime_ns = nanoseconds_of(from->st_ctim),
+    };
+}
+
 /* The other kinds answer with no more than success or an errno. */
 static void answer(bool succeeded, struct fp_fact *out) {
     *out = (struct fp_fact){.error = succeeded ? 0 : errno};
 }
 
 static void call_stat(const char *path, int flags, struct fp_fact *out) {
+    struct stat buffer;
+    if (fstatat(AT_FDCWD, path, &buffer, flags) == 0)
+        fact_of_stat(&buffer, out);
+    else
+        answer(false, out);
+}
+
+static void call_statx(const char *path, struct fp_fact *out) {
     struct statx buffer;
-    if (statx(AT_FDCWD, path, AT_STATX_SYNC_AS_STAT | flags, STATX_BASIC_STATS, &buffer) == 0)
+    if (statx(AT_FDCWD, path, AT_STATX_SYNC_AS_STAT, STATX_BASIC_STATS, &buffer) == 0)
         fp_fact_of_statx(&buffer, out);
     else
         answer(false, out);
@@ -73,8 +100,10 @@ void fp_call_plainly(enum fp_kind kind, const char *path, struct fp_fact *out) {
     char target[4096];
     switch (kind) {
     case FP_STAT:
-    case FP_STATX:
         call_stat(path, 0, out);
+        break;
+    case FP_STATX:
+        call_statx(path, out);
         break;
     case FP_LSTAT:
         call_stat(path, AT_SYMLINK_NOFOLLOW, out);

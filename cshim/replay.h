@@ -89,11 +89,14 @@ void fp_ring_run(struct fp_ring *ring, const struct fp_calls *calls, struct fp_f
 void fp_ring_close(struct fp_ring *ring);
 
 /* threads.c. Makes all the calls, plainly, on `width` threads of which the caller is one, or as many
- * as can be had. Returns how many there were; they have ended. */
-unsigned fp_threads(const struct fp_calls *calls, unsigned width, struct fp_fact *out,
+ * as can be had; unless `all` of them are wanted, none is started for whom nothing is left to do. Returns how
+ * many there were; they have ended. */
+unsigned fp_threads(const struct fp_calls *calls, unsigned width, bool all, struct fp_fact *out,
                     struct fp_watch *watch);
 
 /* For benches/cshim.rs: stat(2) of `n` paths, an answer each, in order.
+ *
+ * Threads are `width` at the most, of which the caller is one.
  *
  * The ring lives for the call, on a thread of its own, with whose end its kernel workers end, as in
  * fastpath's own engine. It returns 0, or the errno of a refusal, and has then answered nothing. */

@@ -39,7 +39,8 @@ static void make_calls(struct run *run, const struct fp_calls *calls, size_t fir
     }
     run->tally.plain += calls->count;
     if (run->mode == THREADS) {
-        unsigned threads = fp_threads(calls, options->width ? options->width : 16, out, watch);
+        unsigned width = options->width ? options->width : 16;
+        unsigned threads = fp_threads(calls, width, true, out, watch);
         if (threads > run->threads)
             run->threads = threads;
         return;

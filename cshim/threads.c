@@ -8,9 +8,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 
 /* As wide as it may get. */
 enum { MOST = 1024 };
+
+/* A thread's stack, as in src/probe/crew.rs: of larger ones the C library keeps fewer for the next thread. */
+enum { STACK = 256 << 10 };
 
 /* A list under way. */
 struct crew {
@@ -33,13 +37,23 @@ static void *work(void *argument) {
     }
 }
 
+/* What a helper does. Ours have a name, too. */
+static void *help(void *argument) {
+    prctl(PR_SET_NAME, "replay");
+    return work(argument);
+}
+
 /* Short enough that all end at about the same time, long enough that the counter costs little. */
 static size_t stride(size_t count, unsigned width) {
     size_t share = count / ((size_t)width * 8);
     return share < 1 ? 1 : share > 16 ? 16 : share;
 }
 
-unsigned fp_threads(const struct fp_calls *calls, unsigned width, struct fp_fact *out,
+static bool is_work_left(const struct crew *crew) {
+    return atomic_load_explicit(&crew->next, memory_order_relaxed) < crew->calls->count;
+}
+
+unsigned fp_threads(const struct fp_calls *calls, unsigned width, bool all, struct fp_fact *out,
                     struct fp_watch *watch) {
     if (width > calls->count)
         width = (unsigned)calls->count;
@@ -50,8 +64,13 @@ unsigned fp_threads(const struct fp_calls *calls, unsigned width, struct fp_fact
     pthread_t helpers[MOST];
     struct crew crew = {.calls = calls, .out = out, .stride = stride(calls->count, width)};
     unsigned hired = 0;
-    while (hired + 1 < width && pthread_create(&helpers[hired], NULL, work, &crew) == 0)
+    pthread_attr_t how;
+    pthread_attr_init(&how);
+    pthread_attr_setstacksize(&how, STACK);
+    while (hired + 1 < width && (all || is_work_left(&crew)) &&
+           pthread_create(&helpers[hired], &how, help, &crew) == 0)
         hired++;
+    pthread_attr_destroy(&how);
     fp_lap(watch, FP_SETUP);
     work(&crew);
     fp_lap(watch, FP_SUBMIT);
@@ -63,5 +82,5 @@ unsigned fp_threads(const struct fp_calls *calls, unsigned width, struct fp_fact
 
 void fastpath_c_stat_threads(const char *const *paths, size_t n, unsigned width,
                              struct fp_fact *out) {
-    fp_threads(&(struct fp_calls){.paths = paths, .count = n}, width, out, NULL);
+    fp_threads(&(struct fp_calls){.paths = paths, .count = n}, width, false, out, NULL);
 }

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,15 +71,21 @@ static int set_up(unsigned depth, struct uring_params *params) {
     return (int)fd;
 }
 
-/* Whether the kernel has every request and feature that is used: 5.6 is the first. */
+/* Whether the kernel has every request and feature that is used: 5.6 is the first. Asked until it has. */
 static int ask_for_all(int fd, uint32_t features) {
+    static atomic_bool has_all;
     struct uring_probe probe = {0};
+    if (atomic_load_explicit(&has_all, memory_order_relaxed))
+        return 0;
     if (!(features & FEAT_NODROP) || !(features & FEAT_SINGLE_MMAP))
         return EOPNOTSUPP;
     if (syscall(CALL_REGISTER, fd, REGISTER_PROBE, &probe, 64) < 0)
         return errno == EINVAL ? EOPNOTSUPP : errno;
     unsigned all = probe.ops[OP_STATX].flags & probe.ops[OP_OPENAT].flags;
-    return all & probe.ops[OP_CLOSE].flags & OP_SUPPORTED ? 0 : EOPNOTSUPP;
+    if (!(all & probe.ops[OP_CLOSE].flags & OP_SUPPORTED))
+        return EOPNOTSUPP;
+    atomic_store_explicit(&has_all, true, memory_order_relaxed);
+    return 0;
 }
 
 static int map(struct fp_ring *ring, const struct uring_params *params) {
@@ -175,6 +182,13 @@ static void push(struct fp_ring *ring, unsigned place, struct uring_sqe request)
 
 static bool opens(enum fp_kind kind) { return kind == FP_OPEN || kind == FP_OPENAT; }
 
+/* What makes a statx of it: neither stat(2) nor lstat(2) mounts anything. */
+static uint32_t statx_flags(enum fp_kind kind) {
+    if (kind == FP_STATX)
+        return 0;
+    return AT_NO_AUTOMOUNT | (kind == FP_LSTAT ? AT_SYMLINK_NOFOLLOW : 0);
+}
+
 /* Queues a call. */
 static void ask(struct fp_ring *ring, enum fp_kind kind, const char *path, size_t call) {
     unsigned place = ring->free_slots[--ring->free_count];
@@ -189,8 +203,7 @@ static void ask(struct fp_ring *ring, enum fp_kind kind, const char *path, size_
         request.opcode = OP_STATX;
         request.off = (uintptr_t)&slot->statx;
         request.len = STATX_BASIC_STATS;
-        request.call_flags =
-            AT_STATX_SYNC_AS_STAT | (kind == FP_LSTAT ? AT_SYMLINK_NOFOLLOW : 0);
+        request.call_flags = AT_STATX_SYNC_AS_STAT | statx_flags(kind);
     }
     push(ring, place, request);
 }
@@ -316,7 +329,8 @@ void fp_ring_run(struct fp_ring *ring, const struct fp_calls *calls, struct fp_f
     fp_lap(watch, FP_SUBMIT);
 }
 
-/* A batch with a ring and a thread of its own. */
+/* A batch with a ring and a thread of its own, with a stack as in src/probe/linux/uring/mod.rs, and its
+ * depth and workers. */
 struct errand {
     struct fp_calls calls;
     struct fp_fact *out;
@@ -324,7 +338,8 @@ struct errand {
 };
 
 static void *run_errand(void *argument) {
-    enum { DEPTH = 256, WORKERS = 128 }; /* as src/probe/linux/uring/mod.rs */
+    enum { DEPTH = 256, WORKERS = 128 };
+    prctl(PR_SET_NAME, "replay");
     struct errand *errand = argument;
     struct fp_tally tally = {0};
     struct fp_ring *ring;
@@ -341,7 +356,11 @@ static void *run_errand(void *argument) {
 int fastpath_c_stat_uring(const char *const *paths, size_t n, struct fp_fact *out) {
     struct errand errand = {.calls = {.paths = paths, .count = n}, .out = out};
     pthread_t thread;
-    int error = pthread_create(&thread, NULL, run_errand, &errand);
+    pthread_attr_t how;
+    pthread_attr_init(&how);
+    pthread_attr_setstacksize(&how, 256 << 10);
+    int error = pthread_create(&thread, &how, run_errand, &errand);
+    pthread_attr_destroy(&how);
     if (error)
         return error;
     pthread_join(thread, NULL);

@@ -136,6 +136,35 @@ fn the_same_path_again_and_again() {
     all_agree(&vec![dir.path().to_path_buf(); 700]);
 }
 
+/// Engines give a path its NUL in rooms of several sizes, up to the 4096 bytes of PATH_MAX.
+#[test]
+#[cfg(unix)]
+fn paths_of_every_length() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("file"), "pass\n").unwrap();
+    let of = |length: usize| {
+        let mut path = dir.path().as_os_str().to_owned();
+        path.push("/".repeat(length - path.len() - "file".len()));
+        path.push("file");
+        PathBuf::from(path)
+    };
+    let lengths = (120..140).chain(250..270).chain(4090..4100);
+    let there: Vec<PathBuf> = lengths.map(of).collect();
+    assert!(oracle(&there[0]).is_file());
+    // Another byte at the end: not there, or no path at all.
+    let with = |end: &str| {
+        let cut = |path: &PathBuf| path.to_str().unwrap()[..path.as_os_str().len() - 1].to_owned();
+        there.iter().map(|path| PathBuf::from(cut(path) + end)).collect::<Vec<_>>()
+    };
+    all_agree(&there);
+    all_agree(&with("d"));
+    all_agree(&with("\0"));
+    // In batches as long as one of them, where it is the longest.
+    for path in &there {
+        all_agree(&[path.clone(), dir.path().into()]);
+    }
+}
+
 /// One of each kind of answer that a path can have.
 #[cfg(unix)]
 fn odd_paths(root: &Path) -> Vec<PathBuf> {

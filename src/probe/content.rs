@@ -32,7 +32,7 @@ const UNKNOWN: i32 = 5;
 /// The errno of the first call that failed, or one of those above.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Content, i32> {
     let mut file = meta::open(path).map_err(errno)?;
-    let stat = meta::stat(&file.metadata().map_err(errno)?);
+    let stat = meta::of_file(&file).map_err(errno)?;
     let mut buffer = room(&stat, limit)?;
     let filled = fill(&mut file, &mut buffer).map_err(errno)?;
     finish(stat, buffer, filled)

@@ -7,7 +7,8 @@
 //! on helpers what was already lost waiting, and no more. Where calls are quick (a hot local
 //! filesystem) no helper is ever hired and the batch is a plain loop; where they take a
 //! millisecond, two of them pay for as many helpers as are good for anything, and after that the
-//! place is remembered. Helpers that find the calls quick again go home.
+//! place is remembered. Helpers that find the calls quick again go home, unless the user asked for
+//! threads.
 //!
 //! Helpers are threads of the batch: bounded in number, and joined before it returns. Where none
 //! can be started, those who are there do the work.
@@ -19,7 +20,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 use crossbeam::deque::{Injector, Steal};
 
 use super::memory::Memory;
-use super::pace::Pace;
+use super::pace::{IDLE, Pace};
 
 /// Helpers at work at once, at the most. With more of them a filesystem of 1 ms is no faster
 /// (experiments/0101-adaptive-engine).
@@ -35,20 +36,15 @@ pub(super) const FAR_NS: u64 = 400_000;
 /// Helpers that are paid for in advance where the user asked for threads.
 const ADVANCE: u64 = 16;
 
-/// After so many quick calls in a row (about what it costs to start one) a helper goes home, and
-/// one who is alone takes longer strides.
-const IDLE: u32 = 32;
-
-/// Calls between two looks at the clock, where calls were quick for a while.
-const STRIDE: usize = 4;
-
 /// Enough for a `stat` and a signal frame; only what is touched becomes memory.
 const STACK: usize = 256 << 10;
 
 /// What is to be done with each path.
-pub(super) struct Job<A> {
-    /// The question.
+pub(super) struct Job<A, T> {
+    /// The question, and where the answer is to stay.
     pub(super) ask: A,
+    /// What stands in an answer's place until there is one.
+    pub(super) blank: fn() -> T,
     /// The place whose slowness a path shares.
     pub(super) place: fn(&Path) -> &[u8],
 }
@@ -72,65 +68,65 @@ pub(super) struct Outcome<T> {
 
 /// Asks every path.
 pub(super) fn run<T, A>(
-    job: &Job<A>,
+    job: &Job<A, T>,
     paths: &[&Path],
     memory: &Memory,
     opening: Opening,
 ) -> Outcome<T>
 where
     T: Send,
-    A: Fn(&Path) -> T + Sync,
+    A: Fn(&Path, &mut T) + Sync,
 {
-    let work = |path: &Path, pace: &mut Pace| {
-        let answer = (job.ask)(path);
-        let waited = pace.lap();
-        memory.note(|| (job.place)(path), waited);
-        (answer, waited)
+    let work = |paths: &[&Path], slots: &mut [T], pace: &mut Pace| {
+        for (path, slot) in paths.iter().zip(slots) {
+            (job.ask)(path, slot);
+        }
+        step(job, paths, memory, pace)
     };
-    let mut purse = Purse::new(match opening {
-        Opening::Many => ADVANCE * HIRE_NS,
-        Opening::Alone => memory.expect(paths.iter().map(|path| (job.place)(path))),
-    });
-    let mut answers = alone(job, paths, memory, &mut purse);
-    let alone = answers.len();
-    let rest = &paths[alone..];
-    if !rest.is_empty() {
-        let mut slots: Vec<Option<T>> = rest.iter().map(|_| None).collect();
-        Crew::new(&work, rest, &mut slots).finish(purse);
-        // Every chunk was taken by somebody who filled it, unless a helper panicked.
-        let filled = slots.into_iter().zip(rest);
-        answers.extend(filled.map(|(slot, path)| slot.unwrap_or_else(|| (job.ask)(path))));
+    let (mut purse, patience) = match opening {
+        Opening::Many => (Purse::new(ADVANCE * HIRE_NS), u32::MAX),
+        Opening::Alone => {
+            (Purse::new(memory.expect(paths.iter().map(|path| (job.place)(path)))), IDLE)
+        }
+    };
+    let mut answers = Vec::with_capacity(paths.len());
+    answers.resize_with(paths.len(), job.blank);
+    let alone =
+        if purse.helpers() == 0 { alone(&work, paths, &mut answers, &mut purse) } else { 0 };
+    let (rest, slots) = (&paths[alone..], &mut answers[alone..]);
+    if !rest.is_empty() && !Crew::new(&work, patience, rest, slots).finish(purse) {
+        // Nobody knows how far a helper came that panicked.
+        rest.iter().zip(&mut answers[alone..]).for_each(|(path, slot)| (job.ask)(path, slot));
     }
     Outcome { answers, alone }
 }
 
-/// Asks path after path, until there is money for a helper.
-///
-/// Looking at the clock costs a twentieth of a quick call. So after a while of quick ones several
-/// calls go by between two looks; a mount that begins to be slow there is noticed that much later.
-fn alone<T>(
-    job: &Job<impl Fn(&Path) -> T>,
-    mut paths: &[&Path],
-    memory: &Memory,
-    purse: &mut Purse,
-) -> Vec<T> {
-    let mut answers = Vec::with_capacity(paths.len());
-    let mut pace = Pace::start();
-    let mut quick = 0;
-    while purse.helpers() == 0 && !paths.is_empty() {
-        let stride = if quick < IDLE { 1 } else { STRIDE.min(paths.len()) };
-        let (now, later) = paths.split_at(stride);
-        answers.extend(now.iter().map(|path| (job.ask)(path)));
-        let waited = pace.lap();
-        purse.earn(waited, 0);
-        quick = if waited == 0 { quick + 1 } else { 0 };
-        // Whose fault a slow stride was is not known; the next call, looked at alone, tells.
-        if waited == 0 || stride == 1 {
-            now.iter().for_each(|path| memory.note(|| (job.place)(path), waited));
-        }
-        paths = later;
+/// The calls for these paths have ended: how long the last lap waited, which is remembered.
+#[inline]
+fn step<A, T>(job: &Job<A, T>, paths: &[&Path], memory: &Memory, pace: &mut Pace) -> u64 {
+    let Some(lap) = pace.step(paths.len()) else { return 0 };
+    // Whose fault a slow lap of several calls was is not known; the next call, looked at alone, tells.
+    if lap.waited == 0 || lap.calls == 1 {
+        paths.iter().for_each(|path| memory.note(|| (job.place)(path), lap.waited));
     }
-    answers
+    lap.waited
+}
+
+/// Asks path after path, until there is money for a helper. How many were asked.
+fn alone<T>(
+    work: &impl Fn(&[&Path], &mut [T], &mut Pace) -> u64,
+    paths: &[&Path],
+    slots: &mut [T],
+    purse: &mut Purse,
+) -> usize {
+    let mut pace = Pace::start();
+    let mut asked = 0;
+    while purse.helpers() == 0 && asked < paths.len() {
+        let now = asked..paths.len().min(asked + pace.stride());
+        asked = now.end;
+        purse.earn(work(&paths[now.clone()], &mut slots[now], &mut pace), 0);
+    }
+    asked
 }
 
 /// What there is to spend on helpers.
@@ -175,19 +171,30 @@ impl Purse {
 }
 
 /// Neighbouring paths, and where their answers go.
-type Chunk<'a, T> = (&'a [&'a Path], &'a mut [Option<T>]);
+type Chunk<'a, T> = (&'a [&'a Path], &'a mut [T]);
+
+/// The parts of a chunk between two looks at the clock.
+fn strides<T>((paths, slots): Chunk<'_, T>, most: usize) -> impl Iterator<Item = Chunk<'_, T>> {
+    paths.chunks(most).zip(slots.chunks_mut(most))
+}
 
 /// The rest of a batch, shared out.
 struct Crew<'a, T, W> {
     work: &'a W,
+    /// After so many quick laps in a row a helper goes home.
+    patience: u32,
     chunks: Injector<Chunk<'a, T>>,
     helpers: AtomicUsize,
 }
 
-impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
+impl<'a, T, W> Crew<'a, T, W>
+where
+    T: Send,
+    W: Fn(&[&Path], &mut [T], &mut Pace) -> u64 + Sync,
+{
     /// The first chunks are larger than the last ones, so that everybody ends at about the same
     /// time although few chunks have to be handed out.
-    fn new(work: &'a W, mut paths: &'a [&'a Path], mut slots: &'a mut [Option<T>]) -> Self {
+    fn new(work: &'a W, patience: u32, mut paths: &'a [&'a Path], mut slots: &'a mut [T]) -> Self {
         let chunks = Injector::new();
         while !paths.is_empty() {
             let size = (paths.len() / (2 * MOST)).max(1);
@@ -195,19 +202,18 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
             chunks.push((&paths[..size], some));
             (paths, slots) = (&paths[size..], others);
         }
-        Self { work, chunks, helpers: AtomicUsize::new(0) }
+        Self { work, patience, chunks, helpers: AtomicUsize::new(0) }
     }
 
-    /// Works until nothing is left, hiring as the purse allows.
-    fn finish(self, mut purse: Purse) {
+    /// Works until nothing is left, hiring as the purse allows. False if a helper panicked.
+    fn finish(self, mut purse: Purse) -> bool {
         std::thread::scope(|scope| {
             let mut hired = Vec::new();
             self.hire(scope, &mut hired, &mut purse);
             let mut pace = Pace::start();
-            while let Some((paths, slots)) = self.take() {
-                for (path, slot) in paths.iter().zip(slots) {
-                    let (answer, waited) = (self.work)(path, &mut pace);
-                    *slot = Some(answer);
+            while let Some(chunk) = self.take() {
+                for (paths, slots) in strides(chunk, pace.stride()) {
+                    let waited = (self.work)(paths, slots, &mut pace);
                     purse.earn(waited, self.helpers.load(Relaxed));
                     if purse.helpers() > 0 {
                         self.hire(scope, &mut hired, &mut purse);
@@ -217,10 +223,9 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
             }
             // The scope itself would wait for the helpers' last line only; a join waits until
             // the thread is gone.
-            for helper in hired {
-                let _ = helper.join();
-            }
-        });
+            let ends = hired.into_iter().map(ScopedJoinHandle::join);
+            ends.filter(Result::is_err).count() == 0
+        })
     }
 
     /// As many helpers as there is money and work for. One that cannot be started is no matter.
@@ -250,13 +255,10 @@ impl<'a, T: Send, W: Fn(&Path, &mut Pace) -> (T, u64) + Sync> Crew<'a, T, W> {
 
     fn help(&self) {
         let mut pace = Pace::start();
-        let mut quick = 0;
-        while quick < IDLE {
-            let Some((paths, slots)) = self.take() else { break };
-            for (path, slot) in paths.iter().zip(slots) {
-                let (answer, waited) = (self.work)(path, &mut pace);
-                *slot = Some(answer);
-                quick = if waited == 0 { quick + 1 } else { 0 };
+        while pace.quick() < self.patience {
+            let Some(chunk) = self.take() else { break };
+            for (paths, slots) in strides(chunk, pace.stride()) {
+                (self.work)(paths, slots, &mut pace);
             }
         }
         self.helpers.fetch_sub(1, Relaxed);
@@ -292,14 +294,15 @@ mod tests {
         ask: fn(&Path),
     ) -> (Outcome<PathBuf>, usize) {
         let seen: Mutex<HashSet<ThreadId>> = Mutex::default();
-        let ask = |path: &Path| {
+        let ask = |path: &Path, answer: &mut PathBuf| {
             ask(path);
             seen.lock().unwrap().insert(current().id());
-            path.to_path_buf()
+            *answer = path.to_path_buf();
         };
         let paths: Vec<PathBuf> = (0..count).map(|i| format!("/far/{i}").into()).collect();
         let borrowed: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        let outcome = run(&Job { ask, place: parent }, &borrowed, memory, opening);
+        let outcome =
+            run(&Job { ask, blank: PathBuf::new, place: parent }, &borrowed, memory, opening);
         assert_eq!(outcome.answers, paths, "one answer for each path, in order");
         let threads = seen.lock().unwrap().len();
         (outcome, threads)
@@ -327,6 +330,16 @@ mod tests {
             println!("skipped: this build cannot tell a preempted call from a waiting one");
         }
         known
+    }
+
+    fn trips_elsewhere(_: &Path) {
+        assert!(current().name() != Some("fastpath-probe"), "a helper trips");
+        slow(Path::new(""));
+    }
+
+    #[test]
+    fn what_a_helper_leaves_is_asked_again() {
+        threads(100, &Memory::default(), Opening::Many, trips_elsewhere);
     }
 
     #[test]

@@ -42,6 +42,9 @@ use pace::Pace;
 /// name is spelled, and a probe decides nothing.
 pub const CASE_SENSITIVE: bool = !cfg!(any(windows, target_vendor = "apple"));
 
+/// No errno: what stands where no answer is yet.
+const UNASKED: i32 = 0;
+
 /// A way of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -244,12 +247,12 @@ impl Prober {
         };
         self.counters.batches.fetch_add(1, Relaxed);
         self.counters.threads.fetch_add(paths.len() as u64, Relaxed);
-        let ask = |path: &Path| {
+        let ask = |path: &Path, slept: &mut bool| {
             let mut pace = Pace::start();
             let _ = serial::stat_one(path);
-            pace.lap() > 0
+            *slept = pace.lap() > 0;
         };
-        let job = crew::Job { ask, place: memory::parent };
+        let job = crew::Job { ask, blank: || false, place: memory::parent };
         crew::run(&job, paths, &self.memory, opening).answers
     }
 
@@ -269,7 +272,11 @@ impl Prober {
             Backend::Only(Engine::Threads) => crew::Opening::Many,
             Backend::Auto | Backend::Only(Engine::Uring) => crew::Opening::Alone,
         };
-        let job = crew::Job { ask: one, place: memory::itself };
+        let job = crew::Job {
+            ask: |dir: &Path, slot: &mut _| *slot = one(dir),
+            blank: || Err(UNASKED),
+            place: memory::itself,
+        };
         crew::run(&job, dirs, &self.memory, opening).answers
     }
 
@@ -293,7 +300,11 @@ impl Prober {
         self.counters.reads.fetch_add(paths.len() as u64, Relaxed);
         let one = |path: &Path| content::read(path, limit);
         let crew = |paths: &[&Path], opening| {
-            let job = crew::Job { ask: one, place: memory::parent };
+            let job = crew::Job {
+                ask: |path: &Path, slot: &mut _| *slot = one(path),
+                blank: || Err(UNASKED),
+                place: memory::parent,
+            };
             crew::run(&job, paths, &self.memory, opening).answers
         };
         let mut answers = match self.backend {
@@ -332,7 +343,8 @@ impl Prober {
     }
 
     fn stat_by_crew(&self, paths: &[&Path], opening: crew::Opening) -> Vec<Fact> {
-        let job = crew::Job { ask: serial::stat_one, place: memory::parent };
+        let job =
+            crew::Job { ask: serial::tell, blank: || Fact::Failed(UNASKED), place: memory::parent };
         let outcome = crew::run(&job, paths, &self.memory, opening);
         let shared = paths.len() - outcome.alone;
         self.counters.serial.fetch_add(outcome.alone as u64, Relaxed);
@@ -358,7 +370,7 @@ fn complete<T>(
 ) -> Vec<T> {
     let left: Vec<&Path> =
         paths.iter().zip(&answers).filter(|(_, a)| a.is_none()).map(|(p, _)| *p).collect();
-    let mut rest = ask(&left).into_iter();
+    let mut rest = if left.is_empty() { Vec::new() } else { ask(&left) }.into_iter();
     let mut next = || rest.next().expect("one answer for each path that was left");
     answers.into_iter().map(|answer| answer.unwrap_or_else(&mut next)).collect()
 }

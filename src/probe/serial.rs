@@ -3,7 +3,6 @@
 //! For `probe/mod.rs` and its siblings. It refuses to be clever: what this file answers is what
 //! every other engine has to answer.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use super::meta;
@@ -11,18 +10,23 @@ use crate::fact::Fact;
 
 /// One fact per path, in order.
 pub(super) fn stat(paths: &[&Path]) -> Vec<Fact> {
-    paths.iter().map(|path| stat_one(path)).collect()
+    let mut facts = Vec::with_capacity(paths.len());
+    facts.resize_with(paths.len(), || Fact::Absent);
+    for (path, fact) in paths.iter().zip(&mut facts) {
+        tell(path, fact);
+    }
+    facts
 }
 
 /// `stat(2)` of one path.
 pub(super) fn stat_one(path: &Path) -> Fact {
-    match std::fs::metadata(path) {
-        Ok(meta) => Fact::Present(meta::stat(&meta)),
-        Err(e) => match e.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Fact::Absent,
-            // An embedded NUL is refused before any call is made.
-            ErrorKind::InvalidInput => Fact::Failed(e.raw_os_error().unwrap_or(22)),
-            _ => Fact::Failed(e.raw_os_error().unwrap_or(5)),
-        },
-    }
+    let mut fact = Fact::Absent;
+    tell(path, &mut fact);
+    fact
+}
+
+/// The same, written where it is to stay.
+#[inline]
+pub(super) fn tell(path: &Path, fact: &mut Fact) {
+    meta::tell(path, fact);
 }

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+use std::ffi::c_char;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::path::Path;
@@ -22,9 +23,12 @@ const GRACE: u32 = 1000;
 /// What is to be done for one path: one request after the other, each after the answer to the
 /// one before. Used for many paths, one at a time.
 ///
+/// An errand is not moved from its first request on until nothing is in flight: what a request points to
+/// may lie in it.
+///
 /// # Safety
-/// What a request points to belongs to the errand, stays in place when the errand is moved, and is
-/// neither touched nor freed until its answer has come.
+/// What a request points to, but for the path, belongs to the errand, stays in place while the errand
+/// does, and is neither touched nor freed until its answer has come.
 pub(super) unsafe trait Errand {
     /// What is found out.
     type Answer;
@@ -32,8 +36,8 @@ pub(super) unsafe trait Errand {
     /// Whether an answer that is lost is something of the system's that stays behind.
     const HOLDS: bool;
 
-    /// The first request; `None` if the path cannot be sent.
-    fn begin(&mut self, path: &Path) -> Option<squeue::Entry>;
+    /// The first request. The path ends with a NUL, and stays as it is until the errand is over.
+    fn begin(&mut self, path: *const c_char) -> squeue::Entry;
 
     /// What follows from the answer to the last request: a count, or a negative errno.
     fn go_on(&mut self, result: i32) -> Step<Self::Answer>;
@@ -57,6 +61,33 @@ struct Slot<E> {
     index: usize,
 }
 
+/// The paths on their way as C has them: a place for each errand's, in one piece.
+struct Places {
+    bytes: Vec<u8>,
+    size: usize,
+}
+
+impl Places {
+    /// Room for so many of these paths at once.
+    fn new(count: usize, paths: &[&Path]) -> Self {
+        let longest = paths.iter().map(|path| path.as_os_str().len()).max().unwrap_or(0);
+        let size = (longest + 1).min(libc::PATH_MAX as usize);
+        Self { bytes: vec![0; count * size], size }
+    }
+
+    /// Where this path now stands; `None` where it has a NUL in it or is longer than any may be.
+    fn put(&mut self, place: usize, path: &Path) -> Option<*const c_char> {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let place = &mut self.bytes[place * self.size..][..self.size];
+        let nul = place.get_mut(bytes.len())?;
+        *nul = 0;
+        place[..bytes.len()].copy_from_slice(bytes);
+        // All of it is looked at, so that many bytes are compared at a time.
+        let whole = bytes.iter().fold(true, |whole, &byte| whole & (byte != 0));
+        whole.then_some(place.as_ptr().cast())
+    }
+}
+
 /// A batch and its ring.
 pub(super) struct Batch<'a, E: Errand> {
     ring: IoUring,
@@ -64,8 +95,10 @@ pub(super) struct Batch<'a, E: Errand> {
     answers: &'a mut [Option<E::Answer>],
     /// The next path to be sent.
     next: usize,
-    /// Freed when nothing is in flight, and never before: the kernel may write to them.
+    /// Freed when nothing is in flight, and never before, nor does it grow: the kernel may write to them.
     slots: ManuallyDrop<Vec<Slot<E>>>,
+    /// Freed when the slots are: the kernel may read them.
+    places: ManuallyDrop<Places>,
     /// Slots with no request in the queue or in flight.
     free: Vec<usize>,
 }
@@ -80,8 +113,15 @@ impl<'a, E: Errand> Batch<'a, E> {
     ) -> Self {
         let count = ring.params().sq_entries() as usize;
         let slots = (0..count).map(|_| Slot { errand: errand(), index: 0 }).collect();
-        let slots = ManuallyDrop::new(slots);
-        Self { ring, paths, answers, next: 0, slots, free: (0..count).collect() }
+        Self {
+            ring,
+            paths,
+            answers,
+            next: 0,
+            slots: ManuallyDrop::new(slots),
+            places: ManuallyDrop::new(Places::new(count, paths)),
+            free: (0..count).collect(),
+        }
     }
 
     /// Sends everything and gathers everything. Where that fails it still waits for what is in
@@ -156,7 +196,8 @@ impl<'a, E: Errand> Batch<'a, E> {
             let slot = &mut self.slots[place];
             slot.index = self.next;
             self.next += 1;
-            let entry = slot.errand.begin(self.paths[slot.index]);
+            let path = self.places.put(place, self.paths[slot.index]);
+            let entry = path.map(|path| slot.errand.begin(path));
             if !entry.is_some_and(|entry| push(&mut queue, place, &entry)) {
                 slot.errand.give_up();
                 self.free.push(place);
@@ -209,6 +250,7 @@ impl<'a, E: Errand> Batch<'a, E> {
         for mut slot in std::mem::take(&mut *self.slots) {
             slot.errand.give_up();
         }
+        self.places.bytes = Vec::new();
     }
 }
 
@@ -216,6 +258,6 @@ impl<'a, E: Errand> Batch<'a, E> {
 /// errand, and an errand one request at a time.
 fn push(queue: &mut squeue::SubmissionQueue<'_>, place: usize, entry: &squeue::Entry) -> bool {
     // SAFETY: what the entry points to stays as it is until its answer has come, as every errand
-    // promises; and the errands are freed only when nothing is in flight.
+    // promises, and a path until its errand is over; and both are freed only when nothing is in flight.
     unsafe { queue.push(&entry.clone().user_data(place as u64)) }.is_ok()
 }

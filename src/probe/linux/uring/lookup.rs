@@ -1,13 +1,13 @@
 //! `stat(2)` of one path, as a request.
 //!
 //! For [`super`], and for `reading`, which asks the same of a descriptor. What only a plain call
-//! can tell is left unanswered.
+//! can tell is left unanswered. Like stat(2), and unlike a statx(2) that is not told, it mounts nothing.
 
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
+use std::ffi::c_char;
 use std::mem::MaybeUninit;
-use std::path::Path;
 
 use io_uring::{opcode, squeue, types};
 
@@ -15,34 +15,30 @@ use super::batch::{Errand, Step};
 use crate::fact::{Fact, Stat};
 
 /// What the kernel reads and writes for a statx.
-pub(super) struct Lookup {
-    path: CPath,
-    answer: Answer,
-}
+pub(super) struct Lookup(Answer);
 
 impl Lookup {
     /// For any path.
     pub(super) fn new() -> Self {
-        Self { path: CPath::default(), answer: Answer::new() }
+        Self(Answer::new())
     }
 }
 
-// SAFETY: the path and the answer are on the heap and do not move with their owner; both are
-// written by `begin` alone, which is called when nothing is on its way.
+// SAFETY: the answer lies in the errand, and is looked at by `go_on` alone, which is called when the
+// kernel is done with it.
 unsafe impl Errand for Lookup {
     type Answer = Fact;
     const HOLDS: bool = false;
 
-    fn begin(&mut self, path: &Path) -> Option<squeue::Entry> {
-        let path = self.path.set(path)?;
-        Some(self.answer.ask(types::Fd(libc::AT_FDCWD), path, 0))
+    fn begin(&mut self, path: *const c_char) -> squeue::Entry {
+        self.0.ask(types::Fd(libc::AT_FDCWD), path, libc::AT_NO_AUTOMOUNT)
     }
 
     /// `None` where the ring's word is not that of the filesystem, and a plain call has to tell
     /// (cancelled, out of memory, not supported, ...).
     fn go_on(&mut self, result: i32) -> Step<Fact> {
         Step::Done(match -result {
-            0 => Some(Fact::Present(self.answer.stat())),
+            0 => Some(Fact::Present(self.0.stat())),
             libc::ENOENT | libc::ENOTDIR => Some(Fact::Absent),
             errno if is_final(errno) => Some(Fact::Failed(errno)),
             _ => None,
@@ -58,50 +54,28 @@ pub(super) fn is_final(errno: i32) -> bool {
     final_.contains(&errno)
 }
 
-/// A path with its NUL, on the heap.
-#[derive(Default)]
-pub(super) struct CPath(Vec<u8>);
-
-impl CPath {
-    /// Where this path now stands, which is neither moved nor changed until the next call; `None`
-    /// where it has a NUL in it.
-    pub(super) fn set(&mut self, path: &Path) -> Option<*const libc::c_char> {
-        let bytes = path.as_os_str().as_encoded_bytes();
-        self.0.clear();
-        self.0.extend_from_slice(bytes);
-        self.0.push(0);
-        (!bytes.contains(&0)).then_some(self.0.as_ptr().cast())
-    }
-}
-
-/// What a statx answers. Boxed, so that it stays where it is; in a cell, as the kernel writes it
-/// behind our back.
-pub(super) struct Answer(Box<UnsafeCell<MaybeUninit<libc::statx>>>);
+/// What a statx answers. In a cell, as the kernel writes it behind our back.
+pub(super) struct Answer(UnsafeCell<MaybeUninit<libc::statx>>);
 
 impl Answer {
     pub(super) fn new() -> Self {
-        Self(Box::new(UnsafeCell::new(MaybeUninit::zeroed())))
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// The request that fills it: the stat of a path below an open directory.
-    pub(super) fn ask(
-        &self,
-        dir: types::Fd,
-        path: *const libc::c_char,
-        flags: i32,
-    ) -> squeue::Entry {
+    /// The request that fills it, which must stay where it is until then: the stat of a path below an
+    /// open directory.
+    pub(super) fn ask(&self, dir: types::Fd, path: *const c_char, flags: i32) -> squeue::Entry {
         opcode::Statx::new(dir, path, self.0.get().cast())
             .flags(libc::AT_STATX_SYNC_AS_STAT | flags)
             .mask(libc::STATX_BASIC_STATS)
             .build()
     }
 
-    /// What is in it, when the request that fills it is complete.
+    /// What is in it, when the request that fills it has succeeded.
     pub(super) fn stat(&self) -> Stat {
-        // SAFETY: the request is complete, so the kernel writes no more, and it has filled
-        // the structure; it began as zeroes, which are valid in each of its integer fields.
-        let statx = unsafe { (*self.0.get()).assume_init() };
-        convert(&statx)
+        // SAFETY: the request has succeeded, so the kernel writes no more, and it has written the whole
+        // structure (`cp_statx` in fs/stat.c), of whose integer fields every value is valid.
+        convert(unsafe { (*self.0.get()).assume_init_ref() })
     }
 }
 

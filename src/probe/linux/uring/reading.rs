@@ -11,13 +11,13 @@
 
 #![allow(unsafe_code)]
 
+use std::ffi::c_char;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::path::Path;
 
 use io_uring::{opcode, squeue, types};
 
 use super::batch::{Errand, Step};
-use super::lookup::{Answer, CPath, is_final};
+use super::lookup::{Answer, is_final};
 use crate::fact::{Content, Stat};
 use crate::probe::content;
 
@@ -36,7 +36,6 @@ enum State {
 /// What the kernel reads and writes for one file.
 pub(super) struct Reading {
     limit: u64,
-    path: CPath,
     answer: Answer,
     buffer: Vec<u8>,
     filled: usize,
@@ -49,7 +48,6 @@ impl Reading {
     pub(super) fn new(limit: u64) -> Self {
         Self {
             limit,
-            path: CPath::default(),
             answer: Answer::new(),
             buffer: Vec::new(),
             filled: 0,
@@ -117,18 +115,16 @@ impl Reading {
     }
 }
 
-// SAFETY: the path, the answer and the buffer are on the heap and do not move with their owner. The
-// path is written by `begin` alone, the buffer by `looked` and taken by `has_read`, each of which is
-// called when nothing is on its way; the name of nothing is a constant.
+// SAFETY: the answer lies in the errand, the buffer on the heap. The buffer is made by `looked` and taken
+// by `has_read`, each of which is called when nothing is on its way; the name of nothing is a constant.
 unsafe impl Errand for Reading {
     type Answer = Result<Content, i32>;
     const HOLDS: bool = true;
 
-    fn begin(&mut self, path: &Path) -> Option<squeue::Entry> {
-        let path = self.path.set(path)?;
+    fn begin(&mut self, path: *const c_char) -> squeue::Entry {
         self.state = State::Opening;
         let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
-        Some(opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path).flags(flags).build())
+        opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path).flags(flags).build()
     }
 
     fn go_on(&mut self, result: i32) -> Step<Self::Answer> {
