@@ -54,6 +54,8 @@ def test_the_index_has_it(folder: Path) -> None:
     assert f"[{folder.name[:4]}]({folder.name}/README.md)" in index
     text = (folder / "README.md").read_text()
     assert text.startswith(f"# {folder.name[:4]}: ")
+    assert "\n**Question.** " in text
+    assert "\n## Verdict\n" in text
 
 
 @by_name(SHARED)
