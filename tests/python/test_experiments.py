@@ -16,15 +16,6 @@ from support import SECONDS, need
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FOLDERS = sorted(EXPERIMENTS.glob("[0-9]*-*"))
-# Those that share their options and what is kept (experiments/_experiment.py).
-SHARED = [
-    folder
-    for folder in FOLDERS
-    if (folder / "measure.py").exists()
-    and "from _experiment import" in (folder / "measure.py").read_text()
-]
-
-
 # What an experiment cannot do anything without, so that nothing could be left out.
 NEEDS = {"0001": ("strace", "uring")}
 
@@ -58,7 +49,7 @@ def test_the_index_has_it(folder: Path) -> None:
     assert "\n## Verdict\n" in text
 
 
-@by_name(SHARED)
+@by_name(FOLDERS)
 def test_small_sizes(folder: Path, tmp_path: Path) -> None:
     """It runs from end to end; its measure.py compares answers before it measures."""
     for feature in NEEDS.get(folder.name[:4], ()):
@@ -77,7 +68,7 @@ def test_small_sizes(folder: Path, tmp_path: Path) -> None:
         assert report["results"].keys() == kept["results"].keys()
 
 
-@by_name(SHARED)
+@by_name(FOLDERS)
 def test_its_readme_says_what_was_measured(folder: Path) -> None:
     experiment = loaded(EXPERIMENTS / "_experiment.py")
     measure = loaded(folder / "measure.py")
