@@ -106,14 +106,14 @@ def draw(raw: Raw, figure: Any) -> None:
     figure.set_size_inches(8, 3.2)
     axes = figure.subplots()
     values = [value / million["stock"] for value in million.values()]
-    colours = ["0.4" if who == "stock" else "#4c72b0" for who in million]
-    colours[-2:] = ["#ccb974", "#ccb974"]
+    looks = {"stock": "0.4", "all": "#ccb974"}
+    colours = [looks.get(who.split()[0], "#4c72b0") for who in million]
     bars = axes.barh(range(len(values)), values, color=colours)
     axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=3, fontsize=8)
     axes.axvline(0.8, color="#c44e52", linewidth=1, linestyle="--", label="the bound, 0.80")
     axes.set_yticks(range(len(values)), list(million), fontsize=9)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.15 * max(values))
+    axes.set_xlim(0, 1.15 * max(values, default=1))
     axes.set_xlabel("instructions of user space (stock = 1)")
     axes.legend(fontsize=8, loc="lower right")
 
