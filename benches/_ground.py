@@ -196,12 +196,12 @@ class SlowMount:
 
 
 @contextmanager
-def slow_mount(source: str, where: Path, delay_ms: float) -> Iterator[SlowMount]:
-    """`source`, read-only, each operation taking `delay_ms`; attributes are kept for 1 s."""
+def slow_mount(source: str, where: Path, delay_ms: float, kept_s: float = 1) -> Iterator[SlowMount]:
+    """`source`, read-only, each operation taking `delay_ms`; attributes are kept for `kept_s`."""
     server = testbed("slowfs")
     assert server is not None, no_slow_mount()
     where.mkdir(parents=True, exist_ok=True)
-    command = [str(server), "--delay-ms", f"{delay_ms:g}", "--attr-timeout-s", "1"]
+    command = [str(server), "--delay-ms", f"{delay_ms:g}", "--attr-timeout-s", f"{kept_s:g}"]
     with subprocess.Popen([*command, source, str(where)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

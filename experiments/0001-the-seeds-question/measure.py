@@ -4,15 +4,11 @@ Traces ``python -c 'import ...'`` with strace, keeps the calls that concern the 
 and replays them on a copy of it with cshim/'s `replay`, which compares every result with the
 recorded one: serially, through a ring and on threads, on the disk of build/ and on tmpfs, and, as
 root, on an overlay, cold, and through a filesystem that takes 0.1, 1 and 10 ms for each operation.
-The ways take turns, a fresh process each. Prints medians, ratios to serial within a round, and the
-load it was taken under.
-
-usage: python experiments/0001-the-seeds-question/measure.py --rounds 11 --slow-rounds 3
+The ways take turns, a fresh process each.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import os
@@ -22,18 +18,29 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benches"))
-from _ground import ROOT, drop_caches, no_dropping, no_slow_mount, quiet, slow_mount
-from _measure import strace
-from _report import Progress, table
+ROOT = Path(__file__).resolve().parents[2]
+for place in ("experiments", "benches"):
+    sys.path.insert(0, str(ROOT / place))
+from _experiment import Experiment, Raw, Setting, filesystem, main, markdown  # noqa: E402
+from _ground import (  # noqa: E402
+    drop_caches,
+    no_dropping,
+    no_slow_mount,
+    quiet,
+    slow_mount,
+    standard_library,
+)
+from _measure import strace  # noqa: E402
 
 PROGRAM = "import argparse, asyncio, email.message, http.client, json, logging, unittest"
-DELAYS_MS = (0.1, 1, 10)
+# Milliseconds for each operation, and how many rounds: serial at 10 takes as long as all the rest.
+DELAYS = {0.1: 3, 1: 3, 10: 2}
 
 # What is measured: a name, and the arguments of `replay`.
 WAYS = {
@@ -82,6 +89,10 @@ class Call:
         """As `replay` reads it (cshim/recording.c)."""
         path = self.path.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\n", b"\\n")
         return b"\t".join([self.kind.encode(), self.result.encode(), path]) + b"\n"
+
+
+Recorded = Callable[[Path], list[Call]]
+"""The calls, as they are made to a copy of the library."""
 
 
 def unquoted(text: bytes) -> bytes:
@@ -162,12 +173,6 @@ def copied(library: Path, to: Path) -> Path:
     return to
 
 
-def filesystem(place: Path) -> str:
-    """The type of the filesystem there."""
-    done = subprocess.run(["stat", "-f", "-c", "%T", place], capture_output=True, text=True)
-    return done.stdout.strip().replace("ext2/ext3", "ext4")
-
-
 @dataclass(frozen=True)
 class Cost:
     """What one replay cost, milliseconds; and what a slow filesystem did for it."""
@@ -192,52 +197,49 @@ def replay(recording: Path, way: str, repeat: int) -> Cost:
 
 
 class Grounds:
-    """Replays every way in turn on one ground after the other, and prints what came out."""
+    """Replays every way in turn, on one ground after the other."""
 
-    def __init__(self, calls: list[Call], library: Path, scratch: Path) -> None:
-        self._calls, self._library, self._scratch = calls, library, scratch
-        self._progress = Progress()
+    def __init__(self, setting: Setting, scratch: Path) -> None:
+        self._setting, self._scratch = setting, scratch
+        self.results: list[Raw] = []
 
-    def recording(self, tree: Path) -> Path:
-        """The recording of the calls to this copy."""
-        lines = [call.line() for call in moved(self._calls, self._library, tree)]
+    def recording(self, calls: Recorded, tree: Path) -> Path:
+        """The recording of these calls to this copy."""
         path = self._scratch / "recording"
-        path.write_bytes(b"# fastpath-recording 1\n" + b"".join(lines))
+        path.write_bytes(b"# fastpath-recording 1\n" + b"".join(c.line() for c in calls(tree)))
         return path
 
-    def on(self, name: str, rounds: int, once: Callable[[str], Cost]) -> None:
-        """Measure, interleaved, and print a table."""
-        self._progress.stage(name)
+    def on(self, group: str, name: str, rounds: int, once: Callable[[str], Cost]) -> None:
+        """Measure, interleaved."""
+        self._setting.progress.stage(f"{group}, {name}")
         costs: dict[str, list[Cost]] = {way: [] for way in WAYS}
-        load = os.getloadavg()[0]
-        for number in range(rounds):
+        for number in range(1 if self._setting.quick else self._setting.rounds(rounds)):
             ways = list(WAYS)
             for turn in range(len(ways)):
                 way = ways[(number + turn) % len(ways)]
                 costs[way].append(once(way))
-            self._progress.tick()
-        print(f"\n{name}; {rounds} rounds, load {load:.1f} to {os.getloadavg()[0]:.1f}\n")
-        print(shown(costs), flush=True)
+            self._setting.progress.tick()
+        self.results.append({"group": group, "name": name, "ways": summary(costs)})
 
-    def hot(self, name: str, tree: Path, rounds: int) -> None:
-        recording = self.recording(tree)
+    def hot(self, name: str, calls: Recorded, tree: Path) -> None:
+        recording = self.recording(calls, tree)
         for way in WAYS:
             replay(recording, way, 1)
-        self.on(name, rounds, lambda way: replay(recording, way, 11))
+        self.on("hot", name, 7, lambda way: replay(recording, way, 11))
 
-    def cold(self, name: str, tree: Path, rounds: int) -> None:
-        recording = self.recording(tree)
+    def cold(self, name: str, calls: Recorded, tree: Path) -> None:
+        recording = self.recording(calls, tree)
 
         def once(way: str) -> Cost:
             drop_caches()
             recording.read_bytes()
             return replay(recording, way, 1)
 
-        self.on(name, rounds, once)
+        self.on("cold", name, 5, once)
 
-    def slow(self, tree: Path, delay_ms: float, rounds: int) -> None:
+    def slow(self, name: str, calls: Recorded, tree: Path, delay_ms: float) -> None:
         mounted = self._scratch / "slow"
-        recording = self.recording(mounted)
+        recording = self.recording(calls, mounted)
 
         def once(way: str) -> Cost:
             # Mounted afresh: what one way has asked, the next would find in the kernel's cache.
@@ -245,31 +247,23 @@ class Grounds:
                 cost = replay(recording, way, 1)
                 return Cost(cost.wall_ms, cost.cpu_ms, mount.operations(), mount.waits())
 
-        self.on(f"{delay_ms:g} ms for each operation (FUSE), fresh mounts", rounds, once)
+        self.on("slow", name, DELAYS[delay_ms], once)
 
 
-def shown(costs: Mapping[str, list[Cost]]) -> str:
-    """Medians, and ratios to serial round by round."""
-    rows = [["", "wall, ms", "to serial", "CPU, ms", "to serial", "operations", "waits"]]
-    serial = costs["serial"]
-    for way, all_ in costs.items():
-        walls = [cost.wall_ms / base.wall_ms for cost, base in zip(all_, serial, strict=True)]
-        cpus = [cost.cpu_ms / base.cpu_ms for cost, base in zip(all_, serial, strict=True)]
-        served = [
-            f"{statistics.median(cost.operations for cost in all_):.0f}",
-            f"{statistics.median(cost.waits for cost in all_):.0f}",
-        ]
-        rows.append(
-            [
-                way,
-                f"{statistics.median(cost.wall_ms for cost in all_):.2f}",
-                f"{statistics.median(walls):.2f} x",
-                f"{statistics.median(cost.cpu_ms for cost in all_):.2f}",
-                f"{statistics.median(cpus):.2f} x",
-                *(served if all_[0].operations else ["", ""]),
-            ]
-        )
-    return table(rows)
+def summary(costs: Mapping[str, Sequence[Cost]]) -> Raw:
+    """Medians, and medians of the ratios to serial within a round."""
+    found = {}
+    for way, mine in costs.items():
+        pairs = list(zip(mine, costs["serial"], strict=True))
+        found[way] = {
+            "wall_ms": round(statistics.median(cost.wall_ms for cost in mine), 3),
+            "wall_ratio": round(statistics.median(c.wall_ms / b.wall_ms for c, b in pairs), 3),
+            "cpu_ms": round(statistics.median(cost.cpu_ms for cost in mine), 3),
+            "cpu_ratio": round(statistics.median(c.cpu_ms / b.cpu_ms for c, b in pairs), 3),
+            "operations": round(statistics.median(cost.operations for cost in mine)),
+            "waits": round(statistics.median(cost.waits for cost in mine)),
+        }
+    return found
 
 
 @contextmanager
@@ -293,7 +287,7 @@ def overlaid(tree: Path, scratch: Path) -> Iterator[tuple[Path | None, str]]:
     command = ["mount", "-t", "overlay", "overlay", "-o", layers, str(where)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        yield None, done.stderr.strip()
+        yield None, " ".join(done.stderr.split())
         return
     try:
         yield where, ""
@@ -301,70 +295,156 @@ def overlaid(tree: Path, scratch: Path) -> Iterator[tuple[Path | None, str]]:
         quiet(["umount", str(where)])
 
 
-def said(calls: list[Call], all_calls: int) -> str:
+def counted(calls: Sequence[Call], all_calls: int) -> Raw:
     """What was recorded, in numbers."""
     kinds = {kind: sum(call.kind == kind for call in calls) for kind in sorted(set(KINDS.values()))}
-    missing = sum(call.result == "ENOENT" for call in calls)
-    by_kind = ", ".join(f"{kind} {count}" for kind, count in kinds.items() if count)
-    return (
-        f"{all_calls} calls with a path, {len(calls)} of them of the library, which are replayed: "
-        f"{by_kind}; {missing} ENOENT"
-    )
+    return {
+        "with_a_path": all_calls,
+        "of_the_library": len(calls),
+        "kinds": {kind: count for kind, count in kinds.items() if count},
+        "missing": sum(call.result == "ENOENT" for call in calls),
+    }
 
 
-def arguments() -> argparse.Namespace:
-    description, usage = (__doc__ or "").split("usage: ")
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=f"example: {usage}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--python", default=sys.executable, help="whose start [this one]")
-    parser.add_argument("--program", default=PROGRAM, help=f"what it does [{PROGRAM}]")
-    parser.add_argument("--rounds", type=int, default=11, help="hot and cold [11]")
-    parser.add_argument("--slow-rounds", type=int, default=3, help="slow filesystems [3]")
-    kinds = sorted(set(KINDS.values()))
-    parser.add_argument("--leave-out", choices=kinds, help="calls that are not replayed [none]")
-    parser.add_argument("--only", choices=["hot", "cold", "slow"], help="these grounds [all]")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Measure and print."""
-    options = arguments()
+def measure(setting: Setting) -> Raw:
     quiet(["make", "--silent", "-C", str(ROOT), "replay"])
-    ask = "import os; print(os.path.dirname(os.__file__))"
-    home = subprocess.check_output([options.python, "-I", "-c", ask], text=True).strip()
-    library = Path(home)
-    every = traced(options.python, options.program)
-    calls = [c for c in concerning(every, library) if c.kind != options.leave_out]
-    print(said(calls, len(every)))
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as scratch, on_tmpfs() as shm:
-        grounds = Grounds(calls, library, Path(scratch))
-        tree = copied(library, Path(scratch, "library"))
-        name = filesystem(tree)
-        with overlaid(tree, Path(scratch)) as (overlay, no_overlay):
-            if options.only in (None, "hot"):
-                grounds.hot(f"hot {name}", tree, options.rounds)
-                if is_possible("hot overlay", no_overlay) and overlay:
-                    grounds.hot(f"hot overlay of {name}", overlay, options.rounds)
-                if is_possible("hot tmpfs", "" if shm else "/dev/shm is none") and shm:
-                    grounds.hot("hot tmpfs", copied(library, shm / "library"), options.rounds)
-            if options.only in (None, "cold") and is_possible("cold", no_dropping()):
-                grounds.cold(f"cold {name}", tree, options.rounds)
-                if is_possible("cold overlay", no_overlay) and overlay:
-                    grounds.cold(f"cold overlay of {name}", overlay, options.rounds)
-        if options.only in (None, "slow") and is_possible("slow", no_slow_mount()):
-            for delay_ms in DELAYS_MS:
-                grounds.slow(tree, delay_ms, options.slow_rounds)
+    # Not that of a virtual environment, which may have fastpath enabled.
+    version = ".".join(map(str, sys.version_info[:2]))
+    python = str(Path(sys.base_prefix, "bin", f"python{version}"))
+    library = Path(standard_library(python))
+    every = traced(python, "import json" if setting.quick else PROGRAM)
+    calls = concerning(every, library)
+
+    def recorded(tree: Path) -> list[Call]:
+        return moved(calls, library, tree)
+
+    with tempfile.TemporaryDirectory(dir=setting.scratch) as place, on_tmpfs() as shm:
+        scratch = Path(place)
+        grounds = Grounds(setting, scratch)
+        tree = copied(library, scratch / "library")
+        with overlaid(tree, scratch) as (overlay, no_overlay):
+            on_this_machine(setting, grounds, recorded, tree, overlay, no_overlay)
+        if shm:
+            grounds.hot("tmpfs", recorded, copied(library, shm / "library"))
+        if not setting.quick and setting.can("slow", no_slow_mount()):
+            slowly(grounds, recorded, tree)
+    return {"recorded": counted(calls, len(every)), "grounds": grounds.results}
 
 
-def is_possible(ground: str, reason: str | None) -> bool:
-    """Whether there is no reason against it; else says it."""
-    if reason:
-        print(f"skip: {ground}: {reason}")
-    return not reason
+def on_this_machine(
+    setting: Setting,
+    grounds: Grounds,
+    recorded: Recorded,
+    tree: Path,
+    overlay: Path | None,
+    no_overlay: str,
+) -> None:
+    """Its disk and an overlay of that, hot and cold."""
+    kind = filesystem(tree)
+    trees = {kind: tree}
+    if setting.can("overlay", no_overlay) and overlay:
+        trees[f"overlay of {kind}"] = overlay
+    for name, there in trees.items():
+        grounds.hot(name, recorded, there)
+    if not setting.quick and setting.can("cold", no_dropping()):
+        for name, there in trees.items():
+            grounds.cold(name, recorded, there)
+
+
+def slowly(grounds: Grounds, recorded: Recorded, tree: Path) -> None:
+    """Through filesystems that take their time; once more without what no ring can be asked for."""
+    for delay_ms in DELAYS:
+        grounds.slow(f"{delay_ms:g} ms", recorded, tree, delay_ms)
+
+    def without_listings(tree: Path) -> list[Call]:
+        return [call for call in recorded(tree) if call.kind != "getdents"]
+
+    grounds.slow("1 ms, no listings", without_listings, tree, 1)
+
+
+# ---- what came out ----------------------------------------------------------------------------
+
+TITLES = {
+    "hot": "**Hot**: wall and CPU, to serial in the same round.",
+    "cold": "**Cold** (caches dropped): the same.",
+    "slow": "**Slow filesystem** (FUSE): waits (operations that went out one after another); "
+    "wall and CPU, to serial in the same round.",
+}
+
+
+def tables(raw: Raw) -> str:
+    said = raw["recorded"]
+    kinds = ", ".join(f"{kind} {count}" for kind, count in said["kinds"].items())
+    parts = [
+        f"{said['with_a_path']} calls with a path, {said['of_the_library']} of them of the "
+        f"library, which are replayed: {kinds}; {said['missing']} times ENOENT."
+    ]
+    for group, title in TITLES.items():
+        grounds = [ground for ground in raw["grounds"] if ground["group"] == group]
+        if grounds:
+            parts += [title, group_table(grounds)]
+    return "\n\n".join(parts)
+
+
+def group_table(grounds: Sequence[Raw]) -> str:
+    """A row for each way, two or three columns for each ground."""
+    is_slow = grounds[0]["group"] == "slow"
+    heading = [""]
+    for ground in grounds:
+        name = ground["name"]
+        heading += [f"{name}: waits", "wall", "CPU"] if is_slow else [f"{name}: wall", "CPU"]
+    rows = []
+    for way in WAYS:
+        cells = [way]
+        for ground in grounds:
+            cost = ground["ways"][way]
+            if is_slow:
+                cells.append(f"{cost['waits']}")
+            if way == "serial":
+                cells += [f"{cost['wall_ms']:,.1f} ms", f"{cost['cpu_ms']:,.1f} ms"]
+            else:
+                cells += [f"{cost['wall_ratio']:.2f} ×", f"{cost['cpu_ratio']:.2f} ×"]  # noqa: RUF001
+        rows.append(cells)
+    return markdown(heading, rows)
+
+
+COLOURS = dict(
+    zip(
+        WAYS,
+        ("0.3", "#4c72b0", "#6c92d0", "#a8c0e8", "#c44e52", "#dd8452", "#f0b890"),
+        strict=True,
+    )
+)
+
+
+def draw(raw: Raw, figure: Any) -> None:
+    """CPU where it is hot, waits where it is slow."""
+    figure.set_size_inches(10, 4.8)
+    left, right = figure.subplots(1, 2, width_ratios=[3, 4])
+    hot = [ground for ground in raw["grounds"] if ground["group"] == "hot"]
+    slow = [ground for ground in raw["grounds"] if ground["group"] == "slow"]
+    bars(left, hot, "cpu_ratio", "CPU (serial = 1)", "hot")
+    bars(right, slow, "waits", "waits: operations one after another", "slow filesystem")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=4)
+
+
+def bars(axes: Any, grounds: Sequence[Raw], what: str, label: str, title: str) -> None:
+    width = 0.8 / len(WAYS)
+    for number, way in enumerate(WAYS):
+        where = [at + (number - len(WAYS) / 2 + 0.5) * width for at in range(len(grounds))]
+        values = [ground["ways"][way][what] for ground in grounds]
+        axes.bar(where, values, width, label=way, color=COLOURS[way])
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.set_xticks(range(len(grounds)), [ground["name"] for ground in grounds], fontsize=9)
+    axes.set_ylabel(label)
+    axes.set_title(title, fontsize=10)
+
+
+EXPERIMENT = Experiment(measure, tables, draw)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(__file__, EXPERIMENT))

@@ -1,88 +1,121 @@
 """What do fastpath.pth and its PEP 829 counterpart, fastpath.start, add to ``python -c pass``?
 
-Makes a virtual environment of the interpreter it is run with, which must have fastpath installed,
-and times it in interleaved fresh processes: not enabled, enabled, enabled with ``--start-file``
-(CPython 3.15 and later). Prints medians of wall time and their ratio to "not enabled", after
-checking that each state is what it says. RESULTS below are what it printed when it was decided
-that a .start file is written on request only until CPython 3.18 needs it: its first entry point
-makes `site` import pkgutil, and that re.
-
-usage: python experiments/0102-start-file/measure.py [ROUNDS]
+By every CPython that is found here, each with a virtual environment for each state: not enabled,
+enabled, enabled with ``--start-file`` (CPython 3.15 and later). Each state is checked before it is
+timed, in interleaved fresh processes.
 """
 
-import importlib.util
+from __future__ import annotations
+
 import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-STATES: dict[str, list[str]] = {"not enabled": ["disable"], ".pth": ["enable"]}
-if sys.version_info >= (3, 15):
-    STATES[".pth and .start"] = ["enable", "--start-file"]
+ROOT = Path(__file__).resolve().parents[2]
+for place in ("experiments", "benches"):
+    sys.path.insert(0, str(ROOT / place))
+from _experiment import Experiment, Raw, Setting, main, markdown  # noqa: E402
+from _ground import environment, interpreters, quiet, site_packages  # noqa: E402
+from _measure import Run, cpu, interleave, median, strace, system_calls, wall  # noqa: E402
+from _measure import run as run_once  # noqa: E402
+
+VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+BOTH = {"3.15"}
+"""Those that read .start files, and .pth files still."""
+STATES = {
+    "not enabled": ["disable"],
+    ".pth": ["enable"],
+    ".pth and .start": ["enable", "--start-file"],
+}
+FIRST, *ADDED = STATES
 ACTIVE = "import sys; print('fastpath._native' in sys.modules)"
-
-RESULTS = """
-on a busy machine with two cores, 41 rounds; the ratios are what to read:
-CPython 3.15.2  not enabled  23.87 ms    .pth  1.045 x    .pth and .start  1.731 x
-CPython 3.14.10 not enabled  15.88 ms    .pth  1.131 x
-CPython 3.13.0  not enabled  23.19 ms    .pth  1.146 x
-CPython 3.10.13 not enabled  16.89 ms    .pth  1.149 x
-instructions on 3.13.0 (valgrind --tool=callgrind): no .pth 45.50 M, a .pth with a comment in it
-46.96 M (site imports encodings.utf_8_sig for it), a .pth with a trivial import line 47.50 M,
-ours 48.87 M
-"""
+# What the user has set must not decide what is measured.
+VARIABLES = {"PATH": "/usr/bin:/bin"}
 
 
-def make_venv(directory: Path) -> Path:
-    """Make the environment, with this interpreter's fastpath in it; return its python."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
-    python = directory / "bin" / "python"
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
-    spec = importlib.util.find_spec("fastpath")
-    if spec is None or spec.origin is None:
-        sys.exit("start_file: fastpath is not installed in this interpreter")
-    shutil.copytree(Path(spec.origin).parent, Path(site.strip()) / "fastpath")
+def ready(setting: Setting, version: str, base: str, state: str, home: Path) -> str:
+    """The interpreter of an environment in this state, which is checked."""
+    where = setting.scratch / f"{version}-{list(STATES).index(state)}"
+    python = environment(where, base=base)
+    package = Path(site_packages(python), "fastpath")
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(home / "fastpath", package)
+    quiet([python, "-m", "fastpath", *STATES[state]], VARIABLES)
+    for _ in range(2):
+        told = run_once([python, "-c", ACTIVE], VARIABLES).output
+    if told.strip() != str(state != FIRST):
+        raise SystemExit(f"start-file: {version}, {state}: wrong: {told}")
     return python
 
 
-def put_in(state: str, python: Path) -> None:
-    """Bring the environment into the state, and check that it is in it."""
-    subprocess.run([python, "-m", "fastpath", *STATES[state]], check=True, capture_output=True)
-    told = subprocess.run([python, "-c", ACTIVE], capture_output=True, text=True, check=True)
-    if told.stdout.strip() != str(state != "not enabled"):
-        sys.exit(f"start_file: {state}: wrong: {told.stdout}{told.stderr}")
+def measure(setting: Setting) -> Raw:
+    here = ".".join(map(str, sys.version_info[:2]))
+    found = interpreters([here] if setting.quick else VERSIONS)
+    for version in VERSIONS if not setting.quick else ():
+        setting.can(f"CPython {version}", None if version in found else "not found here")
+    home, tracer = setting.fastpath(), strace()
+    setting.can("system calls", None if tracer else "needs strace")
+    raw: Raw = {}
+    for version, base in found.items():
+        setting.progress.stage(f"CPython {version}")
+        states = [s for s in STATES if s != ADDED[-1] or version in BOTH]
+        pythons = {state: ready(setting, version, base, state, home) for state in states}
+        commands = {state: [python, "-c", "pass"] for state, python in pythons.items()}
+        calls = (
+            {s: system_calls(tracer, c, environment=VARIABLES) for s, c in commands.items()}
+            if tracer
+            else {}
+        )
+        runs = interleave(
+            {s: partial(run_once, c, VARIABLES) for s, c in commands.items()},
+            setting.rounds(41),
+            tick=setting.progress.tick,
+        )
+        raw[version] = {
+            state: compared(mine, runs[FIRST]) | {"calls": calls.get(state)}
+            for state, mine in runs.items()
+        }
+    return {"versions": raw}
 
 
-def seconds(python: Path) -> float:
-    """Time one ``python -c pass``."""
-    started = time.perf_counter()
-    subprocess.run([python, "-c", "pass"], check=True)
-    return time.perf_counter() - started
+def compared(mine: Sequence[Run], base: Sequence[Run]) -> Raw:
+    """Medians, and medians of the ratios to "not enabled" in the same round."""
+    return {
+        "wall_ms": round(median(mine, wall) * 1e3, 2),
+        "wall": ratio([wall(run) for run in mine], [wall(run) for run in base]),
+        "cpu_ms": round(median(mine, cpu) * 1e3, 2),
+        "cpu": ratio([cpu(run) for run in mine], [cpu(run) for run in base]),
+    }
 
 
-def main() -> None:
-    """Measure and print."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 25
-    times: dict[str, list[float]] = {state: [] for state in STATES}
-    with tempfile.TemporaryDirectory() as temporary:
-        # One environment for each state: switching one would write between the measurements.
-        pythons = {s: make_venv(Path(temporary) / str(i)) for i, s in enumerate(STATES)}
-        for state, python in pythons.items():
-            put_in(state, python)
-        for _ in range(rounds):
-            for state, python in pythons.items():
-                times[state].append(seconds(python))
-    stock = statistics.median(times["not enabled"])
-    version = ".".join(map(str, sys.version_info[:3]))
-    print(f"CPython {version}, medians of {rounds}")
-    for state, values in times.items():
-        median = statistics.median(values)
-        print(f"  {state:15}  {median * 1e3:6.2f} ms  {median / stock:5.3f} x")
+def ratio(mine: Sequence[float], base: Sequence[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(mine, base, strict=True)), 3)
+
+
+def tables(raw: Raw) -> str:
+    rows = []
+    for version, states in reversed(raw["versions"].items()):
+        for state, of in states.items():
+            rows.append(
+                [
+                    version if state == FIRST else "",
+                    state,
+                    f"{of['wall_ms']:.2f} ms",
+                    "" if state == FIRST else f"{of['wall']:.3f} ×",  # noqa: RUF001
+                    f"{of['cpu_ms']:.2f} ms",
+                    "" if state == FIRST else f"{of['cpu']:.3f} ×",  # noqa: RUF001
+                    of["calls"] or "",
+                ]
+            )
+    heading = ["CPython", "", "wall", "to not enabled", "CPU", "to not enabled", "system calls"]
+    return "`python -c pass`, medians.\n\n" + markdown(heading, rows)
+
+
+EXPERIMENT = Experiment(measure, tables)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(__file__, EXPERIMENT))

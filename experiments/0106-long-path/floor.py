@@ -1,28 +1,23 @@
 """What a long path costs at least: how often its entries are asked, and what asking costs.
 
-Run by an interpreter that has fastpath installed (`pip install target/wheels/*.whl`) but not
-enabled. Makes 300 directories in a temporary place, puts them in front of `sys.path`, imports what
-benches/_modules.py calls typical, and multiplies what was asked by what asking costs here.
+usage: floor.py FASTPATH ENTRIES ROUNDS MODULE...
+
+Puts the directories that the file ENTRIES names in front of `sys.path`, imports the modules with
+the fastpath of the directory FASTPATH, and prints, as JSON, what was asked, and the least of
+ROUNDS times that asking takes by `os`. For measure.py.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-import fastpath
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benches"))
-from _modules import TYPICAL
-
-ENTRIES = 300
-
-
-def least(what: Callable[[str], object], of: list[str], rounds: int = 200) -> float:
+def least(what: Callable[[str], object], of: list[str], rounds: int) -> float:
     """The least time of a call, in microseconds, averaged over all arguments."""
     times = []
     for _ in range(rounds):
@@ -41,24 +36,32 @@ def list_one(path: str) -> None:
 
 def main() -> None:
     """Import, count, time, print."""
-    with tempfile.TemporaryDirectory() as place:
-        entries = [str(Path(place) / f"entry_{number:03}") for number in range(ENTRIES)]
-        for number, entry in enumerate(entries):
-            (Path(entry) / f"unused_{number:03}").mkdir(parents=True)
-        sys.path[:0] = entries
-        fastpath.install()
-        begin = perf_counter()
-        for name in TYPICAL:
-            __import__(name)
-        took = (perf_counter() - begin) * 1e3
-        stats = fastpath.stats()
-        fastpath.uninstall()
-        stat, listing = least(os.stat, entries), least(list_one, entries)
-    asked = stats["probes_serial"] + stats["probes_threads"]
-    print(f"{len(sys.modules)} modules in {took:.1f} ms, {stats['lookups']} lookups")
-    print(f"asked: {asked} stats, {stats['listings']} listings")
-    print(f"each, by os: stat {stat:.2f} us, listing {listing:.2f} us")
-    print(f"together: {(asked * stat + stats['listings'] * listing) / 1e3:.1f} ms")
+    home, listed, rounds, *modules = sys.argv[1:]
+    entries = Path(listed).read_text().splitlines()
+    sys.path.insert(0, home)
+    import fastpath
+
+    sys.path[:1] = entries
+    before = len(sys.modules)
+    fastpath.install()
+    begin = perf_counter()
+    for name in modules:
+        __import__(name)
+    took = perf_counter() - begin
+    stats = fastpath.stats()
+    fastpath.uninstall()
+    json.dump(
+        {
+            "modules": len(sys.modules) - before,
+            "import_ms": took * 1e3,
+            "lookups": stats["lookups"],
+            "stats": stats["probes_serial"] + stats["probes_threads"] + stats["probes_uring"],
+            "listings": stats["listings"],
+            "stat_us": least(os.stat, entries, int(rounds)),
+            "listing_us": least(list_one, entries, int(rounds)),
+        },
+        sys.stdout,
+    )
 
 
 if __name__ == "__main__":

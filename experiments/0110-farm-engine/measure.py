@@ -1,34 +1,42 @@
 """How long until the workers of a farm's engine are up and have run a task, by stock and fastpath?
 
 The engine is Dask's local cluster: a scheduler, and nannies that start an interpreter for each
-worker. The ways are those of `make bench-farm` (benches/_farm_ways.py), so that a shared table and
-a sealed environment are measured as soon as there are any. On the local disk, and with the
-environments at 1 ms per operation. The ways take turns; answers are compared first; medians.
-
-usage: .venv/bin/python experiments/0110-farm-engine/measure.py --wheel target/wheels/*.whl
+worker. The ways are those of `make bench-farm` (benches/_farm_ways.py). On the local disk, and
+with the environments at 1 ms per operation. The ways take turns; answers are compared first.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benches"))
-from _farm_grounds import Hot, Slow
-from _farm_ways import CONTROL, KINDS, Way, prepare
-from _ground import ROOT
-from _measure import Run, RunFailed, cpu, interleave, median, run, strace, system_calls
-from _report import Progress, ratio, table
+ROOT = Path(__file__).resolve().parents[2]
+for place in ("experiments", "benches"):
+    sys.path.insert(0, str(ROOT / place))
+from _experiment import Experiment, Raw, Setting, main, markdown  # noqa: E402
+from _farm_grounds import Hot, Slow  # noqa: E402
+from _farm_ways import KINDS, Way, prepare  # noqa: E402
+from _measure import (  # noqa: E402
+    Run,
+    cpu,
+    interleave,
+    median,
+    operations,
+    run,
+    strace,
+    system_calls,
+    waits,
+)
+from _report import Progress  # noqa: E402
 
+WORKERS = 2
 HERE = Path(__file__).resolve().parent
 PATHS = "%file"  # what waits for its heartbeat takes descriptors, as often as it happens to
 
@@ -37,51 +45,44 @@ class WrongAnswer(Exception):
     """A cluster did something else than it should have."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """What starting a cluster cost by one way on one ground; medians."""
-
-    ground: str
-    way: str
-    rounds: int
-    up_s: float
-    ran_s: float
-    cpu_s: float
-    calls: float | None
-    waits: float | None
-
-
 class Engine:
     """Starts clusters of that many workers."""
 
-    def __init__(self, workers: int, home: Path, progress: Progress) -> None:
+    def __init__(self, setting: Setting, workers: int) -> None:
+        self._setting = setting
         self._workers = workers
-        self._home = home
-        self._progress = progress
-        self.rows: list[Row] = []
-        self.notes: list[str] = []
+        self._progress: Progress = setting.progress
+        self.rows: list[Raw] = []
 
     def on(self, ground: Hot, ways: Sequence[Way]) -> None:
         """Warm, count, time. The first way is stock."""
-        reason = ground.missing()
-        if reason:
-            self.notes.append(f"skip: {ground.name}: {reason}")
+        if not self._setting.can(ground.name, ground.missing()):
             return
-        tables = self._home / "tables" / ground.name.replace(" ", "-")
+        tables = self._setting.scratch / "tables" / ground.name.replace(" ", "-")
         shutil.rmtree(tables, ignore_errors=True)
         tables.mkdir(parents=True)
         with ground.around({way.home for way in ways}):
             self._progress.stage(f"{ground.name}: warming, comparing answers")
             ready = [way for way in ways if self._is_ready(ground, way, tables)]
             self._progress.stage(f"{ground.name}: counting")
-            counts = {way.name: self._count(ground, way, tables) for way in ready}
+            calls = {way.name: self._path_calls(ground, way, tables) for way in ready}
             rounds = ground.launches
             self._progress.stage(f"{ground.name}: {rounds} rounds of {len(ready)} clusters")
             starts = {way.name: partial(self._settled, ground, way, tables) for way in ready}
             runs = interleave(starts, rounds, tick=self._progress.tick)
-        for name, mine in runs.items():
-            times = (median(mine, told("up")), median(mine, told("ran")), median(mine, cpu))
-            self.rows.append(Row(ground.name, name, len(mine), *times, *counts[name]))
+        is_slow = isinstance(ground, Slow)
+        self.rows += [
+            {
+                "ground": ground.name,
+                "way": name,
+                "up_s": round(median(mine, told("up")), 3),
+                "ran_s": round(median(mine, told("ran")), 3),
+                "cpu_s": round(median(mine, cpu), 3),
+                "calls": round(median(mine, operations)) if is_slow else calls[name],
+                "waits": round(median(mine, waits)) if is_slow else None,
+            }
+            for name, mine in runs.items()
+        ]
 
     def _is_ready(self, ground: Hot, way: Way, tables: Path) -> bool:
         """Whether its workers are what it claims to be, after two clusters."""
@@ -89,14 +90,22 @@ class Engine:
             self._start(way, self._variables(way, tables))
         if way.is_so(tables):
             return True
-        self.notes.append(
-            f"skip: {ground.name}: {way.name}: fastpath.stats() of its processes tells otherwise"
-        )
-        return False
+        said = "fastpath.stats() of its processes tells otherwise"
+        return self._setting.can(f"{ground.name}, {way.name}", said)
 
     def _settled(self, ground: Hot, way: Way, tables: Path) -> Run:
-        ground.settle()
-        return self._start(way, self._variables(way, tables))
+        variables = self._variables(way, tables)
+        if not isinstance(ground, Slow):
+            ground.settle()
+            return self._start(way, variables)
+        runs: list[Run] = []
+
+        def launch() -> Run:
+            runs.append(self._start(way, variables))
+            return runs[0]
+
+        asked = ground.asked(way, launch)
+        return replace(runs[0], operations=round(asked.calls or 0), waits=round(asked.waits or 0))
 
     def _start(self, way: Way, variables: dict[str, str]) -> Run:
         """Start a cluster and see it end; its output says how long it took, from the spawn on."""
@@ -121,22 +130,14 @@ class Engine:
     def _command(self, way: Way, scratch: str) -> list[str]:
         return [way.python, str(HERE / "cluster.py"), str(self._workers), scratch]
 
-    def _count(self, ground: Hot, way: Way, tables: Path) -> tuple[float | None, float | None]:
-        """System calls that take a path; or operations of the slow filesystem, and waits."""
-        variables = self._variables(way, tables)
-        if isinstance(ground, Slow):
-            counts = [ground.asked(way, lambda: self._start(way, variables)) for _ in range(3)]
-            return middle([c.calls for c in counts]), middle([c.waits for c in counts])
+    def _path_calls(self, ground: Hot, way: Way, tables: Path) -> int | None:
+        """System calls that take a path, on a local disk."""
         tracer = strace()
-        if tracer is None:
-            return None, None
-        variables["FASTPATH_BACKEND"] = "serial"
+        if tracer is None or isinstance(ground, Slow):
+            return None
+        variables = self._variables(way, tables) | {"FASTPATH_BACKEND": "serial"}
         with tempfile.TemporaryDirectory() as scratch:
-            return system_calls(tracer, self._command(way, scratch), PATHS, variables), None
-
-
-def middle(values: Sequence[float | None]) -> float:
-    return statistics.median(value for value in values if value is not None)
+            return system_calls(tracer, self._command(way, scratch), PATHS, variables)
 
 
 def told(what: str) -> Callable[[Run], float]:
@@ -144,60 +145,57 @@ def told(what: str) -> Callable[[Run], float]:
     return lambda one: float(json.loads(one.output)[what])
 
 
-def show(rows: Sequence[Row]) -> str:
-    """The table."""
-    lines = [["", "", "up ms", "", "task ms", "", "CPU ms", "", "path calls", "", "waits", ""]]
-    for row in rows:
-        base = next(one for one in rows if one.ground == row.ground)
-        cells = [row.ground if row is base else "", row.way]
-        for value, first in (
-            (row.up_s * 1e3, base.up_s * 1e3),
-            (row.ran_s * 1e3, base.ran_s * 1e3),
-            (row.cpu_s * 1e3, base.cpu_s * 1e3),
-            (row.calls, base.calls),
-            (row.waits, base.waits),
-        ):
-            cells.append("" if value is None else f"{value:,.0f}")
-            cells.append("" if row is base or value is None else ratio(value, first or 0))
-        lines.append(cells)
-    return table(lines, left=2)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n\n")[0],
-        epilog="example: experiments/0110-farm-engine/measure.py --wheel target/wheels/*.whl "
-        "--workers 8",
-    )
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--wheel", type=Path, help="the fastpath wheel to measure")
-    which.add_argument("--control", action="store_true", help="stock in its place: the noise")
-    parser.add_argument("--workers", type=int, default=4, metavar="N", help="of a cluster [4]")
-    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="local disk [15]")
-    parser.add_argument("--slow-rounds", type=int, default=5, metavar="N", help="1 ms [5]")
-    arguments = parser.parse_args()
-    home, progress = ROOT / "build" / "farm-engine", Progress()
-    home.mkdir(parents=True, exist_ok=True)
-    pins = HERE / "requirements.txt"
-    packages = ["distributed", "pandas"]
-    kinds = CONTROL if arguments.control else KINDS
+def measure(setting: Setting) -> Raw:
+    if not setting.can("all of it", "installing Dask takes minutes" if setting.quick else None):
+        return {"workers": WORKERS, "rows": []}
+    wheels = sorted((ROOT / "target" / "wheels").glob("*.whl"))
+    if not wheels:
+        raise SystemExit("there is no wheel in target/wheels: make build")
     ways, notes = prepare(
-        kinds, home, arguments.wheel, packages=packages, pinned=pins, stage=progress.stage
+        KINDS,
+        setting.scratch,
+        wheels[-1],
+        packages=["distributed", "pandas"],
+        pinned=HERE / "requirements.txt",
+        stage=setting.progress.stage,
     )
-    engine = Engine(arguments.workers, home, progress)
-    try:
-        for ground in (Hot(arguments.rounds, 1), Slow(arguments.slow_rounds, 1)):
-            if ground.launches:
-                engine.on(ground, ways)
-    except (RunFailed, WrongAnswer) as wrong:
-        print(f"measure: {wrong}", file=sys.stderr)
-        return 2
-    print(f"\n{arguments.workers} workers of Dask; medians\n")
-    print(show(engine.rows))
-    print("\nup: until the last worker is there; task: until each has run one that imports pandas")
-    print(*notes, *engine.notes, sep="\n")
-    return 0
+    for note in notes:
+        _, way, reason = note.split(": ", 2)
+        setting.can(way, reason)
+    engine = Engine(setting, WORKERS)
+    for ground in (Hot(setting.rounds(3), 1), Slow(setting.rounds(2), 1)):
+        engine.on(ground, ways)
+    return {"workers": WORKERS, "rows": engine.rows}
+
+
+def tables(raw: Raw) -> str:
+    rows = []
+    for row in raw["rows"]:
+        base = next(one for one in raw["rows"] if one["ground"] == row["ground"])
+        cells = [row["ground"] if row is base else "", row["way"]]
+        for what in ("up_s", "ran_s", "cpu_s"):
+            cells.append(compared(row, base, what, f"{row[what]:.2f} s"))
+        for what in ("calls", "waits"):
+            text = "" if row[what] is None else f"{row[what]:,}"
+            cells.append(compared(row, base, what, text))
+        rows.append(cells)
+    heading = ["", "", "workers up", "tasks run", "CPU", "path calls, or operations", "waits"]
+    return (
+        f"{raw['workers']} workers, medians, and ratios to stock. On the local disk system calls "
+        "that take a path, at 1 ms operations that the filesystem served.\n\n"
+        + markdown(heading, rows)
+    )
+
+
+def compared(row: Raw, base: Raw, what: str, text: str) -> str:
+    """A cell, with its ratio to that of stock."""
+    if row is base or not base[what] or row[what] is None:
+        return text
+    return f"{text}, {row[what] / base[what]:.2f} ×"  # noqa: RUF001
+
+
+EXPERIMENT = Experiment(measure, tables)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__file__, EXPERIMENT))

@@ -144,7 +144,8 @@ fn many_lookups_pay_for_a_listing() {
         // At the latest when as much was spent on the lookups as the listing would have cost, give or take what the
         // size says of the number of names.
         let listed = (1..4 * MANY / 40).find(|&i| look(i) > 0).expect("listed in the end");
-        assert!(listed > MANY / 40 / 4, "after {listed} lookups");
+        // Where the filesystem seems slow, a lookup is worth 700 names.
+        assert!(listed > MANY / 700 / 4, "after {listed} lookups");
         assert_eq!(names_kept(&ours, &bed.dirs[1]), Some(MANY + 5));
         for i in 0..50 {
             assert_eq!(ours.asked(|ours| absent(ours, i)), (1, 0), "names, and one check");

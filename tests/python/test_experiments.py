@@ -16,13 +16,8 @@ from support import SECONDS, need
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FOLDERS = sorted(EXPERIMENTS.glob("[0-9]*-*"))
-# Those that share their options and what is kept (experiments/_experiment.py).
-SHARED = [
-    folder
-    for folder in FOLDERS
-    if (folder / "measure.py").exists()
-    and "from _experiment import" in (folder / "measure.py").read_text()
-]
+# What an experiment cannot do anything without, so that nothing could be left out.
+NEEDS = {"0001": ("strace", "uring")}
 
 
 def by_name(folders: list[Path]) -> pytest.MarkDecorator:
@@ -50,11 +45,15 @@ def test_the_index_has_it(folder: Path) -> None:
     assert f"[{folder.name[:4]}]({folder.name}/README.md)" in index
     text = (folder / "README.md").read_text()
     assert text.startswith(f"# {folder.name[:4]}: ")
+    assert "\n**Question.** " in text
+    assert "\n## Verdict\n" in text
 
 
-@by_name(SHARED)
+@by_name(FOLDERS)
 def test_small_sizes(folder: Path, tmp_path: Path) -> None:
     """It runs from end to end; its measure.py compares answers before it measures."""
+    for feature in NEEDS.get(folder.name[:4], ()):
+        need(feature)
     file = tmp_path / "results.json"
     command = [sys.executable, str(folder / "measure.py"), "--quick", "--json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * SECONDS)
@@ -69,7 +68,7 @@ def test_small_sizes(folder: Path, tmp_path: Path) -> None:
         assert report["results"].keys() == kept["results"].keys()
 
 
-@by_name(SHARED)
+@by_name(FOLDERS)
 def test_its_readme_says_what_was_measured(folder: Path) -> None:
     experiment = loaded(EXPERIMENTS / "_experiment.py")
     measure = loaded(folder / "measure.py")
@@ -89,25 +88,3 @@ def test_the_runner_knows_them() -> None:
     done = subprocess.run([*command, "9999"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no experiment 9999" in done.stderr
-
-
-def test_the_seeds_question() -> None:
-    need("strace")
-    need("uring")
-    script = EXPERIMENTS / "0001-the-seeds-question" / "measure.py"
-    arguments = ["--only", "hot", "--rounds", "1", "--program", "import json"]
-    done = subprocess.run(
-        [sys.executable, str(script), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    recorded, *tables = done.stdout.split("\n\n")
-    # A replay with a result that is not the recorded one would have ended it.
-    assert "of the library, which are replayed: getdents" in recorded
-    assert tables[0].startswith("hot ")
-    ways = [line.split("  ")[0] for line in tables[1].splitlines()[2:]]
-    assert ways[:4] == ["serial", "uring", "uring, 128 workers", "uring, 128, by 16"]
-    assert len(ways) == 7
