@@ -5,7 +5,9 @@
 //! a SIGBUS, and that costs more than reading; a descriptor that is kept is one that the program sees. Opening once for many pieces
 //! costs less than either.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::reopened::Reopened;
 
@@ -16,6 +18,14 @@ const MOST: usize = 256 << 10;
 /// Windows kept: one for the end of the file, one for directories, one for contents, and one for whatever is read out of turn.
 const KEPT: usize = 4;
 
+/// A read that takes longer was waited for.
+const WAITED: Duration = Duration::from_millis(1);
+/// Where the last one was, so many bytes are read at once, those in front of the piece included: what lies beside it is of the same
+/// package, and each read is some five waits on a network, however much it brings.
+const BLOCK: usize = 512 << 10;
+/// So many blocks are kept there: nobody knows in which order they are wanted.
+const BLOCKS: usize = 32;
+
 /// A file and the parts of it that were read last.
 #[derive(Debug)]
 pub(super) struct Windows {
@@ -23,6 +33,8 @@ pub(super) struct Windows {
     len: u64,
     /// The one used last is the last one.
     kept: Mutex<Vec<Window>>,
+    /// Whether the last read was waited for.
+    is_far: AtomicBool,
 }
 
 /// Consecutive bytes of a file.
@@ -50,7 +62,7 @@ impl Windows {
     /// The file of so many bytes, whose last ones are these.
     pub(super) fn new(file: Reopened, len: u64, tail: Vec<u8>) -> Self {
         let window = Window { at: len - tail.len() as u64, bytes: tail, next: FIRST };
-        Self { file, len, kept: Mutex::new(vec![window]) }
+        Self { file, len, kept: Mutex::new(vec![window]), is_far: AtomicBool::new(false) }
     }
 
     /// A private copy of these bytes, if they are there.
@@ -59,16 +71,22 @@ impl Windows {
         if let Some(piece) = self.known(at, len) {
             return Some(piece);
         }
-        let mut window = self.window_for(at);
-        let more = len.max(window.next).min(usize::try_from(left).unwrap_or(usize::MAX));
-        if !self.file.read(at, more, &mut window.bytes) {
+        let is_far = self.is_far.load(Relaxed);
+        let before = if is_far { (at % BLOCK as u64) as usize } else { 0 };
+        let mut window = if is_far { Window::default() } else { self.window_for(at) };
+        let left = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(before);
+        let wanted = if is_far { BLOCK } else { window.next };
+        let more = len.saturating_add(before).max(wanted).min(left);
+        window.at = at - before as u64;
+        let began = Instant::now();
+        if !self.file.read(window.at, more, &mut window.bytes) {
             return None;
         }
-        window.at = at;
+        self.is_far.store(began.elapsed() > WAITED, Relaxed);
         let piece = window.piece(at, len);
         // What is larger is wanted once.
-        if more <= MOST {
-            self.keep(window);
+        if more <= if is_far { BLOCK } else { MOST } {
+            self.keep(window, if is_far { BLOCKS } else { KEPT });
         }
         piece
     }
@@ -94,16 +112,50 @@ impl Windows {
         }
     }
 
-    fn keep(&self, window: Window) {
+    fn keep(&self, window: Window, most: usize) {
         let mut kept = self.kept();
-        if kept.len() >= KEPT {
-            kept.remove(0);
-        }
+        let many = (kept.len() + 1).saturating_sub(most);
+        kept.drain(..many);
         kept.push(window);
     }
 
     /// The lock is for a look or a change, never for I/O.
     fn kept(&self) -> MutexGuard<'_, Vec<Window>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use super::super::reopened::Version;
+    use super::*;
+
+    #[test]
+    fn where_reading_is_waited_for_whole_blocks_are_read() {
+        const LEN: usize = 5 * BLOCK / 2;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("table");
+        let bytes: Vec<u8> = (0..LEN).map(|at| (at / 7) as u8).collect();
+        File::create(&path).unwrap().write_all(&bytes).unwrap();
+        let version = Version::of(&path.metadata().unwrap());
+        let windows = Windows::new(Reopened::new(&path, version), LEN as u64, Vec::new());
+        let is =
+            |at: usize, len| windows.read(at as u64, len).as_deref() == Some(&bytes[at..at + len]);
+        let is_known = |at: usize| windows.known(at as u64, 1).is_some();
+
+        assert!(is(BLOCK + 5000, 100), "the piece, and what is behind it");
+        assert!(is_known(BLOCK + 5000 + FIRST - 1) && !is_known(BLOCK + 4999));
+        for (at, len) in [(BLOCK + 300, 100), (3 * BLOCK / 2, 10), (LEN - 9, 9), (BLOCK - 5, 10)] {
+            windows.is_far.store(true, Relaxed);
+            assert!(is(at, len), "{at}");
+        }
+        assert!([BLOCK, 2 * BLOCK - 1, 2 * BLOCK, LEN - 1].into_iter().all(is_known));
+        assert!(!is_known(0), "more than a block is wanted once");
+        windows.is_far.store(true, Relaxed);
+        assert!(is(0, 1) && is_known(BLOCK - 1));
+        assert_eq!(windows.read(LEN as u64 - 1, 2), None);
     }
 }
