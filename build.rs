@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const SOURCE: &str = "src/unwinder.c";
+const UNWINDER: &str = "src/unwinder.c";
+const PREFETCH: &str = "src/prefetch.c";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed={SOURCE}");
+    println!("cargo::rerun-if-changed={UNWINDER}");
+    println!("cargo::rerun-if-changed={PREFETCH}");
     #[cfg(feature = "cshim")]
     compile_the_shim();
     let target = env::var("TARGET").unwrap_or_default();
@@ -23,9 +25,10 @@ fn main() {
         return;
     }
     let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else { return };
-    let object = out.join("unwinder.o");
-    if compile(&object) {
-        let script = format!("INPUT({} -lgcc -ldl)\n", object.display());
+    let [unwinder, prefetch] = ["unwinder.o", "prefetch.o"].map(|name| out.join(name));
+    if compile(UNWINDER, &unwinder) && compile(PREFETCH, &prefetch) {
+        let objects = format!("{} {}", unwinder.display(), prefetch.display());
+        let script = format!("INPUT({objects} -lgcc -ldl)\n");
         if fs::write(out.join("libgcc_s.so"), script).is_ok() {
             println!("cargo::rustc-link-search=native={}", out.display());
         }
@@ -41,9 +44,9 @@ fn compile_the_shim() {
 }
 
 /// Whether there is a C compiler that makes this object of the source. Frames of it are unwound, too.
-fn compile(object: &Path) -> bool {
+fn compile(source: &str, object: &Path) -> bool {
     let compiler = env::var("CC").unwrap_or_else(|_| "cc".into());
     let flags = ["-c", "-O2", "-fPIC", "-fexceptions", "-Wall", "-Wextra", "-Werror"];
-    let compiled = Command::new(compiler).args(flags).arg(SOURCE).arg("-o").arg(object).status();
+    let compiled = Command::new(compiler).args(flags).arg(source).arg("-o").arg(object).status();
     compiled.is_ok_and(|status| status.success())
 }
