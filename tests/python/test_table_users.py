@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tables import FILES, Ended, Shop
+from tables import FILES, Ended, Shop, settle
 
 from support import need
 
@@ -33,6 +33,7 @@ def shop(tmp_path: Path) -> Shop:
         place.chmod(0o755 if place.is_dir() else 0o644)
     for place in [place for place in shop.tree.parents if not place.stat().st_mode & 0o001]:
         place.chmod(place.stat().st_mode | 0o011)
+    settle()
     return shop
 
 
