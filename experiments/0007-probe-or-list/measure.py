@@ -46,7 +46,7 @@ DELAY_MS = 1
 # Paths that fastpath probes for a lookup: five suffixes on CPython for Linux, and a directory.
 CANDIDATES = 6
 # By then fastpath lists whatever it lists at all.
-MOST_LOOKUPS = 2_000
+MOST_LOOKUPS = 3_000
 
 KINDS = ("known", "new")
 STATS: dict[str, tuple[str, bool]] = {
