@@ -30,8 +30,11 @@ DENY := -D warnings
 QUICK_RELEASE := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 PORTABLE := RUSTFLAGS='--cfg fastpath_portable' CARGO_TARGET_DIR=target/portable
 # Every access checked (memcheck). Not optimized at all, the same takes eight times as long.
-VALGRIND := target."cfg(all())".runner = ["valgrind", "--quiet", "--error-exitcode=1"]
-MEMORY := CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_TARGET_DIR=target/memory $(CORE) --config '$(VALGRIND)'
+VALGRIND := "valgrind", "--quiet", "--error-exitcode=1"
+MEMORY := CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_TARGET_DIR=target/memory $(CORE) --config
+WHOLLY := 'target."cfg(all())".runner = [$(VALGRIND)]'
+# What a ring answers the kernel writes when valgrind does not look: to it that is never initialized.
+BUT_FOR_VALUES := 'target."cfg(all())".runner = [$(VALGRIND), "--undef-value-errors=no"]'
 # There a child takes long to let go of a lock that another test's thread held when it was forked.
 ALONE := -- --test-threads=1
 
@@ -147,8 +150,9 @@ test-rust: ## Test the core without Python, the portable engine alone, and the t
 # Where FASTPATH_REQUIRE lists valgrind, its absence is a failure.
 test-memory: ## Test shared tables and engines under valgrind
 	@if command -v valgrind >/dev/null; then \
-	  $(MEMORY) --lib table::shared $(ALONE) && \
-	  $(MEMORY) --test table --test table_file --test engines $(ALONE); \
+	  $(MEMORY) $(WHOLLY) --lib table::shared $(ALONE) && \
+	  $(MEMORY) $(WHOLLY) --test table --test table_file $(ALONE) && \
+	  $(MEMORY) $(BUT_FOR_VALUES) --test engines $(ALONE); \
 	else \
 	  echo 'skip: tables and engines under valgrind: needs valgrind'; \
 	  case ",$$FASTPATH_REQUIRE," in *,valgrind,*) exit 1;; esac; fi
