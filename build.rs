@@ -1,10 +1,10 @@
-//! Has the unwinder loaded when something is unwound, where that is possible; and compiles cshim/ for a
-//! bench, if that is asked for.
+//! Has the unwinder loaded when something is unwound, and our code read together (`src/prefetch.c`), where that is possible;
+//! and compiles cshim/ for a bench, if that is asked for.
 //!
 //! A Rust extension depends on `libgcc_s.so.1`, which no CPython loads by itself: finding, mapping and
 //! relocating it is two thirds of what loading ours costs an interpreter's start (257 µs with it, 93 µs
 //! without). rustc names the library outright; a linker script of that name, found first, sends the linker to
-//! `src/unwinder.c` instead, which says why it is not the static archive of the same code.
+//! `src/unwinder.c` instead, which says why it is not the static archive of the same code. `src/prefetch.c` is linked along with it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
